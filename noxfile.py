@@ -1,0 +1,63 @@
+"""Sessions named for the question that each answers; `nox -l` lists them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "docs", "tests"]
+nox.options.default_venv_backend = "venv"
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _groups(*names: str) -> list[str]:
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Is the code in the style that was agreed on?"""
+    session.install(*_groups("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Do mypy and pyright, both strict, find the types consistent?"""
+    session.install("-e", ".", *_groups("type"))
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", f"{session.bin}/python")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Does the documentation build without a warning?"""
+    session.install(".", *_groups("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Does it work, on the Slurm that SLURM_PREFIX or the PATH names?
+
+    `nox -s tests --force-python 3.12` takes another Python; what follows `--` goes to pytest.
+    """
+    session.install(".", *_groups("test"))
+    # Away from the checkout, so that what is tested is what was installed.
+    session.chdir(session.create_tmp())
+    session.run(
+        "pytest", f"--config-file={ROOT}/pyproject.toml", f"--rootdir={ROOT}",
+        *(session.posargs or [f"{ROOT}/tests"]),
+    )
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """How much slower than the C call is it? `nox -s bench -- --jobs 100000 --json FILE`."""
+    session.install(".", *_groups("bench"))
+    session.run("python", "bench", *session.posargs)
