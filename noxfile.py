@@ -51,7 +51,9 @@ def tests(session: nox.Session) -> None:
     # Away from the checkout, so that what is tested is what was installed.
     session.chdir(session.create_tmp())
     session.run(
-        "pytest", f"--config-file={ROOT}/pyproject.toml", f"--rootdir={ROOT}",
+        "pytest",
+        f"--config-file={ROOT}/pyproject.toml",
+        f"--rootdir={ROOT}",
         *(session.posargs or [f"{ROOT}/tests"]),
     )
 

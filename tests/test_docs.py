@@ -1,0 +1,68 @@
+"""What the documents and the docstrings say is what happens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUNS = re.compile(r"^```(pycon|python|console)$", re.MULTILINE)
+WITH_EXAMPLES = [path for path in DOCUMENTS if RUNS.search(path.read_text("utf-8"))]
+LANGUAGES = {
+    "pycon",
+    "python",
+    "console",
+    "sh",
+    "text",
+    "ini",
+    "{toctree}",
+    "{include}",
+    "{eval-rst}",
+}
+
+
+def run_examples(source: str) -> int:
+    argv = [sys.executable, str(ROOT / "tests" / "run_examples.py"), source]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(done.stdout.split()[-2])
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
+def test_examples_of_a_document_give_what_it_shows(path: Path) -> None:
+    assert run_examples(str(path)) > 0
+
+
+def test_examples_of_the_docstrings_give_what_they_show() -> None:
+    assert run_examples("--docstrings") > 0
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_block_says_whether_it_runs(path: Path) -> None:
+    fences = re.findall(r"^```(\S*).*$", path.read_text("utf-8"), re.MULTILINE)
+    assert len(fences) % 2 == 0
+    assert set(fences[::2]) <= LANGUAGES
+    assert set(fences[1::2]) <= {""}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
+        assert (path.parent / target).is_file(), target
+
+
+def test_nobody_is_sent_to_another_projects_package() -> None:
+    kinds = {".py", ".md", ".toml", ".h", ".c", ".json", ""}
+    folders = ("slurmpy", "docs", "tools", "cdefs", "tests")
+    paths = [path for path in ROOT.iterdir() if path.is_file() and path.suffix in kinds]
+    paths += [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in kinds]
+    wrong = re.compile(r"install\s+(-\S+\s+)*['\"]?slurmpy(?!-cffi)\b")
+    assert len(paths) > 20
+    for path in paths:
+        if path.is_file() and "_build" not in path.parts:
+            assert not wrong.search(path.read_text("utf-8", "replace")), path

@@ -1,0 +1,112 @@
+"""What is built from a checkout, what is in it, and what it costs."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from slurmpy.testing import LocalCluster
+
+ROOT = Path(__file__).parent.parent
+LEFTOVERS = (".*", "build", "dist", "*.egg-info", "_build", "generated", "__pycache__", "*.so")
+CPYTHON = platform.python_implementation() == "CPython"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree as a fresh clone has it: nothing that was built before."""
+    folder = tmp_path_factory.mktemp("packaging") / "checkout"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFTOVERS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sdist(checkout: Path) -> Path:
+    subprocess.run([sys.executable, "-m", "build", "--sdist", checkout], check=True)
+    (archive,) = (checkout / "dist").glob("*.tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that is built from the unpacked sdist, with nothing else at hand."""
+    folder = tmp_path_factory.mktemp("sdist")
+    subprocess.run(["tar", "-xf", sdist, "-C", folder], check=True)
+    (unpacked,) = folder.iterdir()
+    subprocess.run([sys.executable, "-m", "build", "--wheel", unpacked], check=True)
+    (built,) = (unpacked / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an empty virtual environment."""
+    folder = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_sdist_holds_what_a_build_needs(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    declared = {f"cdefs/{path.name}" for path in (ROOT / "cdefs").iterdir()}
+    assert declared
+    assert names >= declared | {"setup.py", "LICENSE", "README.md", "slurmpy/_build_ffi.py"}
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_compiled_module_and_nothing_of_the_build(wheel: Path) -> None:
+    assert wheel.stat().st_size <= 1_000_000
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith("dist-info/METADATA"))
+        fields = Parser().parsestr(archive.read(metadata).decode())
+        (points,) = (name for name in names if name.endswith("entry_points.txt"))
+        assert "slurmpy = slurmpy.testing.pytest_plugin" in archive.read(points).decode()
+    assert [name for name in names if name.startswith("slurmpy/_slurm.") and name.endswith(".so")]
+    assert "slurmpy/py.typed" in names
+    assert {name.split("/")[0] for name in names} == {"slurmpy", metadata.split("/")[0]}
+    assert not [name for name in names if name.endswith((".h", ".c"))]
+    assert fields["Name"] == "slurmpy-cffi"
+    assert fields["License-Expression"] == "GPL-2.0-or-later"
+    assert fields["Requires-Python"] == ">=3.9"
+    needed = [line for line in fields.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert needed == ['cffi>=1.15; platform_python_implementation == "CPython"']
+
+
+@pytest.mark.slow
+def test_installing_is_quick_and_gives_a_working_package(
+    checkout: Path, python: Path, slurm_cluster: LocalCluster
+) -> None:
+    start = time.monotonic()
+    subprocess.run([python, "-m", "pip", "install", "--quiet", checkout], check=True)
+    assert time.monotonic() - start <= 20
+
+    argv = [python, "-I", "-m", "slurmpy", "jobs"]
+    done = subprocess.run(argv, env=slurm_cluster.env, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("JOBID")
+
+
+def test_importing_costs_little() -> None:
+    def seconds(code: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - start
+
+    seconds("import slurmpy")
+    rounds = [(seconds("pass"), seconds("import slurmpy")) for _ in range(15)]
+    bare, imported = (min(column) for column in zip(*rounds))
+    assert imported <= 3 * bare
