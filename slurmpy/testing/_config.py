@@ -1,0 +1,277 @@
+"""The configuration of a `LocalCluster`: its options, checked, and the files made from them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from slurmpy.testing._errors import LocalClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["Config"]
+
+# What makes the cluster this one: with other values it would not be found, would not be ended, or
+# would be open to the network.
+OURS = (
+    "AuthInfo",
+    "AuthType",
+    "ClusterName",
+    "CommunicationParameters",
+    "SlurmctldHost",
+    "SlurmctldLogFile",
+    "SlurmctldPidFile",
+    "SlurmctldPort",
+    "SlurmdLogFile",
+    "SlurmdPidFile",
+    "SlurmdPort",
+    "SlurmdSpoolDir",
+    "SlurmdUser",
+    "SlurmUser",
+    "StateSaveLocation",
+)
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Refuse what is not a whole number, or is too small."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def check_text(name: str, value: object) -> str:
+    """Refuse what is not text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    return value
+
+
+def pairs(name: str, text: object) -> dict[str, str]:
+    """Take `"Key=value Key=value"` apart."""
+    found = {}
+    for word in check_text(name, text).split():
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise ValueError(f"{name}: {word!r} should be Key=value, with no space around the '='")
+        found[key] = value
+    return found
+
+
+def merged(defaults: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
+    """`defaults` with `changes`: Slurm takes its keys in any case, but each only once."""
+    changed = {key.lower() for key in changes}
+    return {**{key: value for key, value in defaults.items() if key.lower() not in changed}, **changes}
+
+
+def line(first: str, rest: Mapping[str, str]) -> str:
+    """One line of slurm.conf that declares a node or a partition."""
+    return " ".join([first, *(f"{key}={value}" for key, value in rest.items())])
+
+
+class Config:
+    """The options of a `LocalCluster`, which documents them."""
+
+    def __init__(  # noqa: PLR0913 (one for each option)
+        self,
+        *,
+        nodes: int,
+        cpus: int,
+        memory: int,
+        gpus: int | Mapping[str, int],
+        partitions: Mapping[str, str] | Iterable[str],
+        node_options: str | Mapping[str, str],
+        extra_conf: str,
+        gres_conf: str,
+        max_job_count: int | None,
+        name: str,
+    ) -> None:
+        check_count("nodes", nodes, 1)
+        check_count("cpus", cpus, 1)
+        check_count("memory", memory, 1)
+        if max_job_count is not None:
+            check_count("max_job_count", max_job_count, 2)
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", check_text("name", name)):
+            raise ValueError(
+                f"name must be a lower-case letter and up to 39 more, digits, '-' or '_', not {name!r}"
+            )
+        self.name = name
+        self.nodes = [f"n{number + 1}" for number in range(nodes)]
+        self.cpus = cpus
+        self.memory = memory
+        self.gpus = self.read_gpus(gpus)
+        self.partitions = self.read_partitions(partitions)
+        self.node_options = self.read_node_options(node_options)
+        self.extra = self.read_extra(extra_conf)
+        self.gres = check_text("gres_conf", gres_conf)
+        self.max_job_count = max_job_count
+
+    @staticmethod
+    def read_gpus(gpus: int | Mapping[str, int]) -> dict[str, int]:
+        """GPUs by type, those of no type under an empty one."""
+        if not isinstance(gpus, Mapping):
+            check_count("gpus", gpus, 0)
+            return {"": gpus} if gpus else {}
+        for kind, count in gpus.items():
+            if not re.fullmatch(r"\w+", check_text("gpus", kind)):
+                raise ValueError(f"gpus: a type is a word, not {kind!r}")
+            check_count(f"gpus[{kind!r}]", count, 1)
+        return dict(gpus)
+
+    @staticmethod
+    def read_partitions(partitions: Mapping[str, str] | Iterable[str]) -> dict[str, dict[str, str]]:
+        """Partitions with their options; the first one is the default if no other says that it is."""
+        if isinstance(partitions, str):
+            raise TypeError("partitions must be a list of names, or a dict of names and options")
+        given = partitions if isinstance(partitions, Mapping) else dict.fromkeys(partitions, "")
+        read = {}
+        for name, options in given.items():
+            if not re.fullmatch(r"[\w.-]+", check_text("partitions", name)):
+                raise ValueError(f"partitions: {name!r} is no name for a partition")
+            read[name] = merged(
+                {"Nodes": "ALL", "MaxTime": "INFINITE", "State": "UP"},
+                pairs(f"partitions[{name!r}]", options),
+            )
+        if not read:
+            raise ValueError("partitions must name at least one partition")
+        if not any(key.lower() == "default" for options in read.values() for key in options):
+            next(iter(read.values()))["Default"] = "YES"
+        return read
+
+    def read_node_options(self, options: str | Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """What the user adds to each node's line."""
+        given = options if isinstance(options, Mapping) else dict.fromkeys(self.nodes, options)
+        for node in given:
+            if node not in self.nodes:
+                raise ValueError(
+                    f"node_options: there is no node {node!r}, only {', '.join(self.nodes)}"
+                )
+        read = {node: pairs(f"node_options[{node!r}]", text) for node, text in given.items()}
+        for node, found in read.items():
+            for key in found:
+                if key.lower() in {"nodename", "nodehostname", "nodeaddr", "port", "state"}:
+                    raise ValueError(
+                        f"node_options[{node!r}]: LocalCluster sets {key} itself"
+                        " (change a node's state with scontrol, once the cluster runs)"
+                    )
+        return read
+
+    @staticmethod
+    def read_extra(text: str) -> list[tuple[str, str]]:
+        """The user's lines, each with its key in lower case."""
+        ours = {key.lower(): key for key in OURS}
+        read = []
+        for entry in check_text("extra_conf", text).splitlines():
+            stripped = entry.strip()
+            if stripped and not stripped.startswith("#"):
+                key = re.split(r"[\s=]", stripped, maxsplit=1)[0].lower()
+                if key in ours:
+                    raise ValueError(f"extra_conf: LocalCluster sets {ours[key]} itself")
+                read.append((key, stripped))
+        return read
+
+    def slurm_conf(self, folder: Path, ports: list[int], version: tuple[int, int]) -> str:
+        """The text of slurm.conf; `ports` are slurmctld's, then those of the nodes."""
+        try:
+            user = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            raise LocalClusterError(
+                f"Slurm needs a name for the user that runs it, and user id {os.geteuid()} has"
+                " none in the passwd database"
+            ) from None
+        host = socket.gethostname().partition(".")[0]
+        settings = {
+            "ClusterName": self.name,
+            "SlurmctldHost": f"{host}(127.0.0.1)",
+            "SlurmctldPort": str(ports[0]),
+            "SlurmUser": user,
+            "SlurmdUser": user,
+            "AuthType": "auth/munge",
+            "AuthInfo": f"socket={folder}/munge.socket",
+            "StateSaveLocation": f"{folder}/state",
+            "SlurmdSpoolDir": f"{folder}/spool-%n",
+            "SlurmctldPidFile": f"{folder}/slurmctld.pid",
+            "SlurmdPidFile": f"{folder}/slurmd-%n.pid",
+            "SlurmctldLogFile": f"{folder}/slurmctld.log",
+            "SlurmdLogFile": f"{folder}/slurmd-%n.log",
+            # Without these two Slurm listens on every address of the machine.
+            "CommunicationParameters": "NoCtldInAddrAny,NoInAddrAny",
+            # All of this works without cgroups, and as any user.
+            "ProctrackType": "proctrack/linuxproc",
+            "TaskPlugin": "task/none",
+            "JobAcctGatherType": "jobacct_gather/linux",
+            "JobAcctGatherFrequency": "1",
+            "MpiDefault": "none",
+            "SelectType": "select/cons_tres",
+            "SelectTypeParameters": "CR_Core_Memory",
+            # A job that asks for no memory would get all of a node's.
+            "DefMemPerCPU": str(max(1, self.memory // self.cpus)),
+            # Take the nodes for as large as they are said to be.
+            "SlurmdParameters": "config_overrides",
+            "ReturnToService": "2",
+            # Jobs start, end and are looked at again at once, not after seconds.
+            "SchedulerType": "sched/backfill",
+            "SchedulerParameters": "batch_sched_delay=0,bf_interval=1,sched_interval=5",
+            "KillWait": "2",
+            # The limits of the program that submits may be more than slurmd can give.
+            "PropagateResourceLimits": "NONE",
+            "MailProg": "/bin/true",
+        }
+        if version < (23, 2):
+            settings["SwitchType"] = "switch/none"
+        if self.gpus:
+            settings["GresTypes"] = "gpu"
+        if self.max_job_count is not None:
+            settings["MaxJobCount"] = str(self.max_job_count)
+            settings["MaxArraySize"] = str(min(max(self.max_job_count, 1001), 4000001))
+        keys = {key for key, _ in self.extra}
+        # The three ways to say a default for memory exclude each other.
+        if any(key.startswith("defmemper") for key in keys):
+            del settings["DefMemPerCPU"]
+        lines = [f"{key}={value}" for key, value in settings.items() if key.lower() not in keys]
+        lines += [text for _, text in self.extra]
+        lines += [
+            line(f"NodeName={node}", self.node_line(node, host, port))
+            for node, port in zip(self.nodes, ports[1:])
+        ]
+        lines += [line(f"PartitionName={name}", rest) for name, rest in self.partitions.items()]
+        return "\n".join(lines) + "\n"
+
+    def node_line(self, node: str, host: str, port: int) -> dict[str, str]:
+        """What slurm.conf says of one node."""
+        settings = {
+            "NodeHostname": host,
+            "NodeAddr": "127.0.0.1",
+            "Port": str(port),
+            "CPUs": str(self.cpus),
+            "RealMemory": str(self.memory),
+        }
+        if self.gpus:
+            settings["Gres"] = ",".join(
+                f"gpu:{kind}:{count}" if kind else f"gpu:{count}" for kind, count in self.gpus.items()
+            )
+        return merged(settings, self.node_options.get(node, {}))
+
+    def gpu_files(self, folder: Path) -> dict[str, list[Path]]:
+        """The device files of each type of GPU, which all nodes share."""
+        files = {}
+        first = 0
+        for kind, count in self.gpus.items():
+            files[kind] = [folder / f"gpu{number}" for number in range(first, first + count)]
+            first += count
+        return files
+
+    def gres_conf(self, folder: Path) -> str:
+        """The text of gres.conf."""
+        lines = ["AutoDetect=off"] if self.gpus else []
+        for kind, files in self.gpu_files(folder).items():
+            type_ = f" Type={kind}" if kind else ""
+            names = ",".join(str(file) for file in files)
+            lines.append(f"NodeName={','.join(self.nodes)} Name=gpu{type_} File={names}")
+        return "\n".join([*lines, self.gres]) + "\n"

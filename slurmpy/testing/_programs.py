@@ -1,0 +1,111 @@
+"""Where the programs are that a `LocalCluster` runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from slurmpy.testing._errors import LocalClusterError
+
+__all__ = ["Programs", "find_programs", "find_python"]
+
+# The PATH of an ordinary user often has no folder for daemons.
+DAEMON_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/opt/slurm/sbin", "/opt/slurm/bin")
+
+# Debian's package, then that of RHEL and its relatives.
+PACKAGES = {
+    "munged": ("munge", "munge"),
+    "slurmctld": ("slurmctld", "slurm-slurmctld"),
+    "slurmd": ("slurmd", "slurm-slurmd"),
+    "scontrol": ("slurm-client", "slurm"),
+}
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The installed Slurm."""
+
+    munged: str
+    slurmctld: str
+    slurmd: str
+    scontrol: str
+    version: tuple[int, int]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders to search for Slurm's commands, each once."""
+        found = [os.path.dirname(path) for path in (self.scontrol, self.slurmctld)]
+        return list(dict.fromkeys(found))
+
+
+def find_programs(prefix: str | None) -> Programs:
+    """Find munge's and Slurm's programs, Slurm's below `prefix` if that is given."""
+    path = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *DAEMON_FOLDERS]
+    slurm_path = [f"{prefix}/sbin", f"{prefix}/bin"] if prefix else path
+    slurmctld, slurmd, scontrol = (
+        find_program(name, slurm_path) for name in ("slurmctld", "slurmd", "scontrol")
+    )
+    return Programs(
+        munged=find_program("munged", path),
+        slurmctld=slurmctld,
+        slurmd=slurmd,
+        scontrol=scontrol,
+        version=slurm_version(slurmctld),
+    )
+
+
+def find_program(name: str, folders: list[str]) -> str:
+    """The path of a program, under the very name that was asked for."""
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    if found is None:
+        debian, rhel = PACKAGES[name]
+        raise LocalClusterError(
+            f"{name} was not found in {', '.join(dict.fromkeys(folders))}. "
+            f"Install it (Debian, Ubuntu: apt-get install {debian}; RHEL: dnf install {rhel}), "
+            "or name the installation with prefix= or the environment variable SLURM_PREFIX"
+        )
+    return os.path.abspath(found)
+
+
+def slurm_version(slurmctld: str) -> tuple[int, int]:
+    """The major version, such as (22, 5), of an installed Slurm."""
+    done = subprocess.run(
+        [slurmctld, "-V"], capture_output=True, text=True, check=False, timeout=30
+    )
+    found = re.search(r"(\d+)\.(\d+)", done.stdout)
+    if done.returncode or not found:
+        raise LocalClusterError(
+            f"{slurmctld} -V does not run (exit code {done.returncode}): "
+            f"{(done.stderr or done.stdout).strip()}"
+        )
+    return int(found[1]), int(found[2])
+
+
+def find_python() -> str:
+    """A Python to run the guardian with; any will do.
+
+    Where Python is embedded in another program, `sys.executable` may be empty or may be that program,
+    and starting a second one of it might do anything.
+    """
+    for candidate in (
+        sys.executable,
+        f"{sys.base_prefix}/bin/python3",
+        f"{sys.base_prefix}/bin/pypy3",
+        shutil.which("python3"),
+        "/usr/bin/python3",
+    ):
+        if (
+            candidate
+            and re.fullmatch(r"(python|pypy)[\d.]*t?", Path(candidate).name)
+            and os.access(candidate, os.X_OK)
+        ):
+            return candidate
+    raise LocalClusterError(
+        "LocalCluster needs a Python interpreter for the process that ends the cluster when this "
+        f"program dies: sys.executable is {sys.executable!r}, and no python3 is on the PATH"
+    )

@@ -1,0 +1,50 @@
+"""A pytest plugin: the fixture `slurm_cluster`, a real Slurm for a whole test run.
+
+Installing the package with its extra `test` installs the plugin; there is nothing to configure. The
+cluster starts with the first test that asks for it.
+
+Example:
+    A test of a program that submits a job::
+
+        import slurmpy
+
+        def test_submits(slurm_cluster):
+            slurm_cluster.run("sbatch", "--wrap", "sleep 60")
+            assert len(slurmpy.Jobs.load()) == 1
+
+    Another kind of cluster, in ``conftest.py``::
+
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def slurm_cluster_options():
+            return {"nodes": 4, "partitions": ["short", "long"]}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slurmpy.testing import LocalCluster
+
+__all__ = ["slurm_cluster", "slurm_cluster_options"]
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster_options() -> dict[str, Any]:
+    """The arguments for `LocalCluster`; override this fixture to change them."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(slurm_cluster_options: dict[str, Any]) -> Iterator[LocalCluster]:
+    """A real Slurm on this machine, started once for the test run, with slurmpy pointed at it."""
+    from slurmpy.testing import LocalCluster
+
+    with LocalCluster(**slurm_cluster_options) as cluster:
+        yield cluster
