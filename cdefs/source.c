@@ -1,0 +1,293 @@
+/* What cffi compiles beside the declarations: prototypes that no public header has, and
+ * one function for each call whose signature is not the same in every major. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+#include <slurm/slurm_version.h>
+
+/* Macros that older majors lack: 0 is a bit that no job has. */
+#ifndef GRES_MULT_TASKS_PER_SHARING
+#define GRES_MULT_TASKS_PER_SHARING 0
+#endif
+#ifndef GRES_ONE_TASK_PER_SHARING
+#define GRES_ONE_TASK_PER_SHARING 0
+#endif
+
+extern slurm_conf_t slurm_conf;
+extern char *slurm_job_state_string(uint32_t state);
+extern const char *slurm_job_share_string(uint16_t shared);
+extern void slurm_xfree(void **item);
+extern int64_t slurm_bit_size(bitstr_t *bits);
+extern int slurm_bit_test(bitstr_t *bits, int64_t bit);
+extern char *slurm_bit_fmt_full(bitstr_t *bits);
+
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,5,0)
+extern const char *slurm_job_state_reason_string(uint32_t reason);
+#define REASON_STRING slurm_job_state_reason_string
+#else
+extern const char *slurm_job_reason_string(uint32_t reason);
+#define REASON_STRING slurm_job_reason_string
+#endif
+
+static const char *slurmpy_reason_string(uint32_t reason)
+{
+	return REASON_STRING(reason);
+}
+
+static int slurmpy_load_job(job_info_msg_t **resp, uint32_t job_id, uint16_t show_flags)
+{
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26,5,0)
+	slurm_step_id_t id = SLURM_STEP_ID_INITIALIZER;
+
+	id.job_id = job_id;
+	return slurm_load_job(resp, id, show_flags);
+#else
+	return slurm_load_job(resp, job_id, show_flags);
+#endif
+}
+
+static void slurmpy_xfree(char *text)
+{
+	void *item = text;
+
+	slurm_xfree(&item);
+}
+
+/* The waiting tasks of an array record, whole: libslurm's own text of them is cut at 64
+ * bytes unless the environment says otherwise, and the environment is the host's.
+ * "1-9:2" is what squeue prints for three tasks or more at an even distance. */
+static char *slurmpy_array_tasks(slurm_job_info_t *job)
+{
+	int64_t first = -1, last = -1, step = 0, size, bit;
+	int count = 0, even = 1;
+	char *ranges, *text;
+
+	if (!job->array_bitmap)
+		return NULL;
+	size = slurm_bit_size(job->array_bitmap);
+	for (bit = 0; bit < size; bit++) {
+		if (!slurm_bit_test(job->array_bitmap, bit))
+			continue;
+		if (first < 0)
+			first = bit;
+		else if (!step)
+			step = bit - last;
+		else if (bit - last != step)
+			even = 0;
+		last = bit;
+		count++;
+	}
+	if (even && count > 2 && step > 1) {
+		if (asprintf(&text, "%lld-%lld:%lld", (long long) first, (long long) last,
+			     (long long) step) < 0)
+			return NULL;
+		return text;
+	}
+	ranges = slurm_bit_fmt_full(job->array_bitmap);
+	text = ranges ? strdup(ranges) : NULL;
+	slurmpy_xfree(ranges);
+	return text;
+}
+
+/* ---- Coming up ----
+ *
+ * libslurm ends the process where the configuration is wrong. So everything that can end
+ * it is done in a forked child first, under a time limit, and the host does it only after
+ * the child has seen it succeed. A fork, and not a Python started afresh, because the host
+ * may be no Python at all; and no code but C's runs in the child. */
+
+#define SLURMPY_NOTHING_DONE 0
+#define SLURMPY_INITIALISED 1
+#define SLURMPY_ANSWERED 2
+
+/* A wrong configuration says so at once and is then retried by libslurm for a minute: with
+ * words on stderr the child has this long. One that is silent may be waiting for the
+ * network: it has as long as Slurm's own time-outs, and somewhat more. */
+#define SLURMPY_WORDS_MS 4000
+#define SLURMPY_SILENT_MS 30000
+#define SLURMPY_READ_MS 120000
+
+typedef struct {
+	int stage;
+	int rc;
+	int error;
+	int timed_out;
+	int text_length;
+	char text[8192];
+} slurmpy_trial_t;
+
+static void slurmpy_child_exit(int status, void *unused)
+{
+	(void) unused;
+	_exit(status);
+}
+
+static void slurmpy_child(const char *conf, int words, int results)
+{
+	slurmpy_trial_t trial = { SLURMPY_NOTHING_DONE, 0, 0, 0, 0, "" };
+	job_info_msg_t *jobs = NULL;
+	node_info_msg_t *nodes = NULL;
+	sigset_t none;
+
+	/* exit(), which libslurm calls, would run what the host has left with atexit. What
+	 * is registered last runs first. */
+	on_exit(slurmpy_child_exit, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(words, STDOUT_FILENO);
+	dup2(words, STDERR_FILENO);
+
+	slurm_init(conf);
+	trial.stage = SLURMPY_INITIALISED;
+	if (write(results, &trial, sizeof(trial)) < 0)
+		_exit(1);
+
+	/* The reads load the plugins that slurm_init leaves for later: a time in the future
+	 * gets "nothing has changed" in place of the queue; nodes load what jobs load. */
+	errno = 0;
+	trial.rc = slurm_load_jobs(time(NULL) + 365 * 86400, &jobs, SHOW_LOCAL);
+	trial.error = errno;
+#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0)
+	if (trial.rc == 0 || trial.error == SLURM_NO_CHANGE_IN_DATA)
+		slurm_load_node((time_t) 0, &nodes, SHOW_LOCAL);
+#endif
+	(void) nodes;
+	trial.stage = SLURMPY_ANSWERED;
+	if (write(results, &trial, sizeof(trial)) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+static long slurmpy_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
+}
+
+/* Keep the first half of what is said and the end of it: the cause comes first, and the
+ * word of the call that gave up last. */
+static void slurmpy_take_words(int fd, slurmpy_trial_t *trial)
+{
+	char buf[2048];
+	ssize_t got;
+	int room, size = sizeof(trial->text) - 1;
+
+	while ((got = read(fd, buf, sizeof(buf))) > 0) {
+		room = size - trial->text_length;
+		if (got > room) {
+			int drop = (int) got - room;
+
+			memmove(trial->text + size / 2, trial->text + size / 2 + drop,
+				trial->text_length - size / 2 - drop);
+			trial->text_length -= drop;
+		}
+		memcpy(trial->text + trial->text_length, buf, got);
+		trial->text_length += got;
+		trial->text[trial->text_length] = '\0';
+	}
+}
+
+static int slurmpy_limit_ms(const slurmpy_trial_t *trial)
+{
+	if (trial->stage == SLURMPY_INITIALISED)
+		return SLURMPY_READ_MS;
+	return trial->text_length ? SLURMPY_WORDS_MS : SLURMPY_SILENT_MS;
+}
+
+/* Returns 0, or the errno of what kept the child from being made. */
+static int slurmpy_trial(const char *conf, slurmpy_trial_t *trial)
+{
+	int words[2], results[2], error, gone = 0;
+	slurmpy_trial_t report;
+	long start, left;
+	pid_t child, reaped;
+
+	memset(trial, 0, sizeof(*trial));
+	if (pipe2(words, O_CLOEXEC) < 0)
+		return errno;
+	/* A report is larger than one atomic write, so it travels in packets of a socket. */
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, results) < 0) {
+		error = errno;
+		close(words[0]);
+		close(words[1]);
+		return error;
+	}
+	child = fork();
+	if (child == 0)
+		slurmpy_child(conf, words[1], results[1]);
+	error = child < 0 ? errno : 0;
+	close(words[1]);
+	close(results[1]);
+	if (child < 0)
+		goto done;
+
+	fcntl(words[0], F_SETFL, O_NONBLOCK);
+	fcntl(results[0], F_SETFL, O_NONBLOCK);
+	start = slurmpy_now_ms();
+	while (trial->stage != SLURMPY_ANSWERED && !gone) {
+		struct pollfd ready[2] = { { words[0], POLLIN, 0 }, { results[0], POLLIN, 0 } };
+
+		left = start + slurmpy_limit_ms(trial) - slurmpy_now_ms();
+		if (left <= 0) {
+			trial->timed_out = 1;
+			break;
+		}
+		/* Another thread may have forked while the pipes were open, and would keep
+		 * their end from being seen: so look for the child itself now and then. */
+		reaped = waitpid(child, NULL, WNOHANG);
+		gone = reaped == child || (reaped < 0 && errno == ECHILD && kill(child, 0) < 0);
+		if (!gone)
+			poll(ready, 2, left < 50 ? (int) left : 50);
+		slurmpy_take_words(words[0], trial);
+		while (recv(results[0], &report, sizeof(report), 0) == sizeof(report)) {
+			trial->stage = report.stage;
+			trial->rc = report.rc;
+			trial->error = report.error;
+			start = slurmpy_now_ms();
+		}
+		if (strstr(trial->text, "retrying in"))
+			break;
+	}
+	if (!gone) {
+		kill(child, SIGKILL);
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	slurmpy_take_words(words[0], trial);
+done:
+	close(words[0]);
+	close(results[0]);
+	return error;
+}
+
+/* slurm_init leaves SLURM_CONF in the environment, where the host's children would find it. */
+static void slurmpy_init(const char *conf)
+{
+	const char *before = getenv("SLURM_CONF");
+	char *kept = before ? strdup(before) : NULL;
+
+	slurm_init(conf);
+	if (kept)
+		setenv("SLURM_CONF", kept, 1);
+	else
+		unsetenv("SLURM_CONF");
+	free(kept);
+}

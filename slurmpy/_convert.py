@@ -1,0 +1,240 @@
+"""From Slurm's texts and numbers to Python values; nothing here touches memory that is not Python's."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Union
+
+from slurmpy._ffi import lib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "UNLIMITED",
+    "Unlimited",
+    "comma_list",
+    "count",
+    "cpu_frequency",
+    "dependencies",
+    "exit_status",
+    "features",
+    "gres",
+    "job_ids",
+    "mail_types",
+    "mebibytes",
+    "per_gpu",
+    "profile_types",
+    "tres_memory",
+]
+
+
+class Unlimited:
+    """The type of `UNLIMITED`, of which there is one object."""
+
+    __slots__ = ()
+
+    def __new__(cls) -> Unlimited:  # noqa: PYI034 - there is but one, also for a subclass
+        """Gives the one object."""
+        return UNLIMITED
+
+    def __repr__(self) -> str:
+        """As it is imported."""
+        return "slurmpy.UNLIMITED"
+
+    def __str__(self) -> str:
+        """As Slurm's tools and JSON have it."""
+        return "UNLIMITED"
+
+    def __reduce__(self) -> str:
+        """Copies and pickles are the same object."""
+        return "UNLIMITED"
+
+
+#: Where a count or a duration has no limit (Slurm's ``INFINITE``); ``"UNLIMITED"`` in JSON.
+UNLIMITED: Unlimited = object.__new__(Unlimited)
+
+Dependencies = dict[str, Union[list[Union[int, str]], bool, str]]
+
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+_COUNT = re.compile(r"(\d+)([KMGTPE]?)", re.IGNORECASE)
+_DEPENDENCY = re.compile(r"(?P<type>[a-z]+):(?P<job>[^()]+)(?:\((?P<state>[a-z]+)\))?")
+
+
+def count(text: str) -> int:
+    """A count, in the form ``"2"`` or ``"4K"`` (of 1024).
+
+    Raises:
+        ValueError: The text is no count.
+    """
+    match = _COUNT.fullmatch(text)
+    if match is None:
+        msg = f"no count: {text!r}"
+        raise ValueError(msg)
+    return int(match[1]) << 10 * _UNITS[match[2].upper()]
+
+
+def mebibytes(text: str) -> int:
+    """Memory in MiB, from ``"1500M"``, ``"2G"`` or a plain number of MiB; parts of one are dropped.
+
+    Raises:
+        ValueError: The text is no amount of memory.
+    """
+    match = re.fullmatch(r"(\d+)(?:\.(\d+))?([KMGTPE]?)", text, re.IGNORECASE)
+    if match is None:
+        msg = f"no amount of memory: {text!r}"
+        raise ValueError(msg)
+    whole, part, unit = match.groups("")
+    scaled = int(whole + part) << 10 * _UNITS[unit.upper() or "M"]
+    return scaled // 10 ** len(part) >> 20
+
+
+def gres(text: str) -> dict[str, int]:
+    """``"gres:gpu:tesla:2,gres/shard"`` as ``{"gpu:tesla": 2, "shard": 1}``."""
+    found: dict[str, int] = {}
+    for item in filter(None, text.split(",")):
+        name = re.sub(r"^gres[:/]", "", item)
+        name, _, number = name.rpartition("=") if "=" in name else name.rpartition(":")
+        if not name or not _COUNT.fullmatch(number):
+            name, number = f"{name}:{number}" if name else number, "1"
+        found[name] = found.get(name, 0) + count(number)
+    return found
+
+
+def per_gpu(text: str) -> int | None:
+    """The amount for GPUs in a list of amounts for TRES, as Slurm's ``mem_per_tres`` is."""
+    for name, amount in gres(text).items():
+        if name == "gpu" or name.startswith("gpu:"):
+            return amount
+    return None
+
+
+def tres_memory(text: str) -> int | None:
+    """MiB of memory in a list of TRES such as ``"cpu=2,mem=1500M,node=1"``."""
+    for item in text.split(","):
+        if item.startswith("mem="):
+            return mebibytes(item[4:])
+    return None
+
+
+def comma_list(text: str) -> list[str]:
+    """The items between commas."""
+    return [item for item in text.split(",") if item]
+
+
+def features(text: str) -> list[str]:
+    """Features that have to hold together; ``[a|b]`` and ``a|b`` stay one item, as written."""
+    items, depth = [""], 0
+    for char in text:
+        depth += (char in "[(") - (char in "])")
+        if char in "&," and depth <= 0:
+            items.append("")
+        else:
+            items[-1] += char
+    return [item for item in items if item]
+
+
+def dependencies(text: str) -> Dependencies:
+    """``"afterok:12(unfulfilled),singleton"`` as ``{"afterok": [12], "singleton": True, …}``.
+
+    A job is an `int`; what an int cannot say stays as Slurm writes it: ``"12_*"``, ``"12_3"``,
+    ``"12+5"`` (minutes later), and ``"12(failed)"`` for a dependency that can no longer be met.
+    ``"satisfy"`` is ``"all"`` or ``"any"``. An item that is of no form known here is kept whole
+    under ``"other"``.
+    """
+    found: Dependencies = {}
+    for item in filter(None, re.split(r"[,?]", text)):
+        match = _DEPENDENCY.fullmatch(item)
+        if match:
+            job, failed = match["job"], match["state"] not in (None, "unfulfilled")
+            plain = not failed and job.isascii() and job.isdigit()
+            value = int(job) if plain else f"{job}({match['state']})" if failed else job
+            jobs = found.setdefault(match["type"], [])
+        elif re.fullmatch(r"singleton(\([a-z]+\))?", item):
+            found["singleton"] = True
+            continue
+        else:
+            value = item
+            jobs = found.setdefault("other", [])
+        if isinstance(jobs, list):
+            jobs.append(value)
+    found["satisfy"] = "any" if "?" in text else "all"
+    return found
+
+
+def exit_status(status: int) -> tuple[int, int]:
+    """Exit code and signal of a ``wait()`` status; one of them is 0."""
+    signal = status & 0x7F
+    if signal in (0, 0x7F):
+        return status >> 8 & 0xFF, 0
+    return 0, signal
+
+
+def job_ids(text: str) -> list[int]:
+    """The ids of a list such as ``"1,2, 3"``.
+
+    Raises:
+        ValueError: An item is no job id.
+    """
+    ids = []
+    for item in text.split(","):
+        if not re.fullmatch(r"\s*[0-9]+\s*", item):
+            msg = f"no job id: {item.strip()!r} (ids are numbers, separated by commas)"
+            raise ValueError(msg)
+        ids.append(int(item))
+    return ids
+
+
+def _names(*flags: tuple[int, str]) -> Callable[[int], list[str]]:
+    """A function that gives the names of the bits that are set, in this order."""
+
+    def names(bits: int) -> list[str]:
+        return [name for flag, name in flags if bits & flag]
+
+    return names
+
+
+#: Names of the mail flags, as sbatch takes them and in scontrol's order.
+mail_types = _names(
+    (lib.MAIL_ARRAY_TASKS, "ARRAY_TASKS"),
+    (lib.MAIL_INVALID_DEPEND, "INVALID_DEPEND"),
+    (lib.MAIL_JOB_BEGIN, "BEGIN"),
+    (lib.MAIL_JOB_END, "END"),
+    (lib.MAIL_JOB_FAIL, "FAIL"),
+    (lib.MAIL_JOB_REQUEUE, "REQUEUE"),
+    (lib.MAIL_JOB_STAGE_OUT, "STAGE_OUT"),
+    (lib.MAIL_JOB_TIME50, "TIME_LIMIT_50"),
+    (lib.MAIL_JOB_TIME80, "TIME_LIMIT_80"),
+    (lib.MAIL_JOB_TIME90, "TIME_LIMIT_90"),
+    (lib.MAIL_JOB_TIME100, "TIME_LIMIT"),
+)
+
+#: Names of the kinds of profile, as squeue prints them.
+profile_types = _names(
+    (lib.ACCT_GATHER_PROFILE_ENERGY, "Energy"),
+    (lib.ACCT_GATHER_PROFILE_LUSTRE, "Lustre"),
+    (lib.ACCT_GATHER_PROFILE_NETWORK, "Network"),
+    (lib.ACCT_GATHER_PROFILE_TASK, "Task"),
+)
+
+_CPU_FREQUENCIES = {
+    lib.CPU_FREQ_LOW: "Low",
+    lib.CPU_FREQ_MEDIUM: "Medium",
+    lib.CPU_FREQ_HIGH: "High",
+    lib.CPU_FREQ_HIGHM1: "Highm1",
+    lib.CPU_FREQ_CONSERVATIVE: "Conservative",
+    lib.CPU_FREQ_ONDEMAND: "OnDemand",
+    lib.CPU_FREQ_PERFORMANCE: "Performance",
+    lib.CPU_FREQ_POWERSAVE: "PowerSave",
+    lib.CPU_FREQ_USERSPACE: "UserSpace",
+    lib.CPU_FREQ_SCHEDUTIL: "SchedUtil",
+}
+
+
+def cpu_frequency(value: int) -> int | str | None:
+    """A frequency in kHz, or the word for a range or a governor."""
+    if value in (0, lib.NO_VAL, lib.INFINITE):
+        return None
+    if value & lib.CPU_FREQ_RANGE_FLAG:
+        return _CPU_FREQUENCIES.get(value, "Unknown")
+    return value

@@ -1,0 +1,37 @@
+"""The only import of the compiled module: ``ffi``, ``lib``, and whether they fit together."""
+
+from __future__ import annotations
+
+from slurmpy._slurm import ffi, lib
+
+__all__ = ["MAJOR", "ffi", "lib"]
+
+#: Slurm's majors in the order of the numbers in libslurm's file name, from libslurm.so.38 on.
+_MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
+_FIRST_SONAME = 38
+
+
+def _major(version: int) -> str:
+    """``SLURM_VERSION_NUMBER`` as Slurm writes a major."""
+    return f"{version >> 16}.{version >> 8 & 0xFF:02d}"
+
+
+#: The major of the headers that this was compiled with, such as ``"22.05"``.
+MAJOR: str = _major(lib.SLURM_VERSION_NUMBER)
+
+
+def _check() -> None:
+    """Holds the library that was loaded against the headers of the build."""
+    number = lib.slurm_api_version() >> 16
+    index = number - _FIRST_SONAME
+    loaded = _MAJORS[index] if 0 <= index < len(_MAJORS) else f"unknown (libslurm.so.{number})"
+    if loaded != MAJOR:
+        msg = (
+            f"slurmpy was built with the headers of Slurm {MAJOR}, and the libslurm that is "
+            f"loaded is of Slurm {loaded}: install slurmpy-cffi again, with SLURM_PREFIX set to "
+            "the Slurm that this machine runs"
+        )
+        raise ImportError(msg)
+
+
+_check()

@@ -1,0 +1,186 @@
+"""What the records of Slurm have in common: the struct, what owns it, and copies that own theirs.
+
+A record is a pointer into an array that one message of slurmctld holds. The message is freed when
+nothing refers to it any more: each record refers to its `Snapshot`, the snapshot to the message.
+"""
+
+from __future__ import annotations
+
+import functools
+import grp
+import pwd
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Union
+
+from slurmpy import _runtime
+from slurmpy._ffi import ffi, lib
+from slurmpy._fields import Field
+from slurmpy.errors import ClosedError, UnsupportedField
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Record", "Snapshot", "closed", "load_message"]
+
+#: A member of a struct that owns its memory, as Python holds it.
+Member = Union[int, float, bytes, "list[bytes]"]
+
+
+class Snapshot:
+    """One message of slurmctld, and the moment that it speaks of.
+
+    Args:
+        message: What owns the memory of the records; None where each record owns its own.
+        cluster: The cluster that answered.
+        now: The moment, as a Unix timestamp.
+    """
+
+    __slots__ = ("cluster", "groups", "message", "now", "users")
+
+    def __init__(self, message: object, cluster: str | None, now: float) -> None:
+        """See the class."""
+        self.message = message
+        self.cluster = cluster
+        self.now = now
+        self.users: dict[int, str | None] = {}
+        self.groups: dict[int, str | None] = {}
+
+    def preload_names(self) -> None:
+        """Reads the whole passwd and group databases, in place of one look-up a name."""
+        self.users.update((entry.pw_uid, entry.pw_name) for entry in pwd.getpwall())
+        self.groups.update((entry.gr_gid, entry.gr_name) for entry in grp.getgrall())
+
+    def user(self, uid: int) -> str | None:
+        """The name of a user id; None where the system knows none."""
+        if uid not in self.users:
+            try:
+                self.users[uid] = pwd.getpwuid(uid).pw_name
+            except (KeyError, OverflowError):
+                self.users[uid] = None
+        return self.users[uid]
+
+    def group(self, gid: int) -> str | None:
+        """The name of a group id; None where the system knows none."""
+        if gid not in self.groups:
+            try:
+                self.groups[gid] = grp.getgrgid(gid).gr_name
+            except (KeyError, OverflowError):
+                self.groups[gid] = None
+        return self.groups[gid]
+
+
+def load_message(out: Any) -> Snapshot:
+    """The snapshot of a message that ``slurm_load_jobs`` or a relative of it has just given."""
+    size = ffi.sizeof("slurm_job_info_t") * out[0].record_count
+    # PyPy frees in time only where it knows how much there is to free; the texts of a record
+    # take about as much as the record.
+    message = ffi.gc(out[0], lib.slurm_free_job_info_msg, size=2 * size)
+    return Snapshot(message, _runtime.cluster_name(), time.time())
+
+
+class Closed:
+    """Stands for the pointer of a record whose collection was closed."""
+
+    __slots__ = ()
+
+    def __getattr__(self, member: str) -> Any:
+        """No member can be read."""
+        msg = "the collection of this job was closed: take it out with pop() or copy.copy() before"
+        raise ClosedError(msg)
+
+
+_CLOSED = (Closed(), None)
+
+
+def closed(record: Record) -> None:
+    """Lets go of a record's memory; its attributes raise from then on."""
+    record._record = _CLOSED
+
+
+class Record:
+    """A record of Slurm's, whose attributes are `Field` declarations."""
+
+    __slots__ = ("_record",)
+
+    #: Name of the C struct.
+    _struct: ClassVar[str]
+    #: The attributes by name, in the order of their declaration.
+    fields: ClassVar[Mapping[str, Field[Any]]] = {}
+
+    #: The pointer and what owns its memory, in one so that both change at once.
+    _record: tuple[Any, Any]
+
+    def __init_subclass__(cls) -> None:
+        """Collects the declarations."""
+        super().__init_subclass__()
+        cls.fields = {name: item for name, item in vars(cls).items() if isinstance(item, Field)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes by name; those that the installed Slurm lacks are left out.
+
+        Returns:
+            A new dict, in the order in which the attributes are documented.
+
+        Raises:
+            ClosedError: The collection of the record was closed.
+        """
+        values: dict[str, Any] = {}
+        for name in self.fields:
+            try:
+                values[name] = getattr(self, name)
+            except UnsupportedField:
+                continue
+        return values
+
+
+@functools.lru_cache(maxsize=None)
+def _members(struct: str) -> tuple[tuple[str, str], ...]:
+    """The members that can be copied, each as ``value``, ``text`` or ``texts``."""
+    kinds = {"primitive": "value", "char *": "text", "char * *": "texts"}
+    return tuple(
+        (name, kinds[field.type.kind if field.type.kind == "primitive" else field.type.cname])
+        for name, field in ffi.typeof(struct).fields
+        if field.type.kind == "primitive" or field.type.cname in kinds
+    )
+
+
+def to_members(struct: str, ptr: Any) -> dict[str, Member]:
+    """The members of a struct as Python values; what is 0 or NULL is left out."""
+    values: dict[str, Member] = {}
+    for name, kind in _members(struct):
+        value = getattr(ptr, name)
+        if not value:
+            continue
+        if kind == "text":
+            values[name] = ffi.string(value)
+        elif kind == "texts":
+            size = ptr.gres_detail_cnt
+            values[name] = [ffi.string(value[i]) if value[i] else b"" for i in range(size)]
+        else:
+            values[name] = value
+    return values
+
+
+def from_members(struct: str, values: Mapping[str, Member]) -> tuple[Any, list[Any]]:
+    """A struct of one's own with these members.
+
+    Returns:
+        The pointer, and what has to be kept as long as it is used.
+    """
+    ptr = ffi.new(f"{struct} *")
+    kept: list[Any] = [ptr]
+    for name, _kind in _members(struct):
+        value = values.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bytes):
+            kept.append(ffi.new("char[]", value))
+        elif isinstance(value, list):
+            texts = [ffi.new("char[]", text) for text in value]
+            kept.extend(texts)
+            kept.append(ffi.new("char *[]", texts))
+        else:
+            setattr(ptr, name, value)
+            continue
+        setattr(ptr, name, kept[-1])
+    return ptr, kept

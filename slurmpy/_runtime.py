@@ -1,0 +1,142 @@
+"""Slurm is initialised once, by the first call that needs it, and never at the host's cost."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Union
+
+from slurmpy._ffi import ffi, lib
+from slurmpy.errors import ConfigurationError, SlurmError, rpc_error
+
+__all__ = ["cluster_name", "ensure", "fini", "init", "redirect"]
+
+_lock = threading.Lock()
+_ready = False
+_config: str | None = None
+_cluster: str | None = None
+# Slurm's plugins take libslurm's symbols from the global scope. This makes the library that is
+# loaded already global, and no other: the interpreter's dlopen flags stay as they are.
+_libslurm: object = None
+
+
+def _after_fork() -> None:
+    """A child of fork() cannot wait for a thread that it does not have."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def init(config: Union[str, os.PathLike[str], None] = None) -> None:
+    """Makes Slurm ready for use.
+
+    The first call of anything that needs Slurm does it as well; this is for those who want to
+    choose the configuration, or to learn at once whether it works. Whether it would end the
+    process, as libslurm does where the configuration is wrong, is tried in a child process first.
+
+    Args:
+        config: The slurm.conf to use. By default the one that ``SLURM_CONF`` names when this is
+            called, else where Slurm itself looks.
+
+    Raises:
+        ConfigurationError: The configuration is missing, cannot be read or is wrong, or a plugin
+            does not load; the message has Slurm's words. Also where Slurm was made ready with
+            another configuration before, which `fini` undoes.
+        RPCError: The controller refused; `ControllerUnreachable` where it did not answer.
+
+    Example:
+        >>> import slurmpy
+        >>> slurmpy.init()
+    """
+    global _config
+    wanted = None if config is None else os.fspath(config)
+    with _lock:
+        if _ready and wanted not in (None, _config):
+            msg = (
+                f"Slurm is in use with {_config or 'the configuration of the environment'}: "
+                "call slurmpy.fini() first"
+            )
+            raise ConfigurationError(msg)
+        if not _ready:
+            before, _config = _config, wanted if wanted is not None else _config
+            try:
+                _start()
+            except SlurmError:
+                _config = before
+                raise
+
+
+def fini() -> None:
+    """Undoes `init`; the next call that needs Slurm makes it ready anew.
+
+    What was loaded stays readable. Calling it twice, or before `init`, does nothing.
+
+    Example:
+        >>> import slurmpy
+        >>> slurmpy.fini()
+    """
+    redirect(None)
+
+
+def redirect(config: str | None) -> str | None:
+    """Undoes `init` and names the configuration for the next call, without asking Slurm.
+
+    Args:
+        config: A slurm.conf, or None for the environment's own.
+
+    Returns:
+        What was set before.
+    """
+    global _ready, _config, _cluster
+    with _lock:
+        if _ready:
+            lib.slurm_fini()
+        before, _config = _config, config
+        _ready = False
+        _cluster = None
+    return before
+
+
+def ensure() -> None:
+    """Initialises Slurm if that has not been done."""
+    if not _ready:
+        with _lock:
+            if not _ready:
+                _start()
+
+
+def cluster_name() -> str | None:
+    """Name of the local cluster (ClusterName in slurm.conf); None before Slurm is initialised."""
+    return _cluster
+
+
+def _start() -> None:
+    """Tries in a child what libslurm would end the process over, then does it here."""
+    global _ready, _cluster, _libslurm
+    if _libslurm is None:
+        soname = f"libslurm.so.{lib.slurm_api_version() >> 16}"
+        _libslurm = ffi.dlopen(soname, ffi.RTLD_GLOBAL | ffi.RTLD_LAZY)
+    path = ffi.NULL if _config is None else os.fsencode(_config)
+    _try(path)
+    lib.slurmpy_init(path)
+    name = lib.slurm_conf.cluster_name
+    _cluster = ffi.string(name).decode() if name else ""
+    _ready = True
+
+
+def _try(path: object) -> None:
+    """Raises what a trial in a child process ran into."""
+    trial = ffi.new("slurmpy_trial_t *")
+    error = lib.slurmpy_trial(path, trial)
+    if error:
+        raise OSError(error, f"no child process for a trial of Slurm: {os.strerror(error)}")
+    words = " ".join(ffi.string(trial.text).decode("utf-8", "replace").split())
+    if trial.stage != lib.SLURMPY_ANSWERED:
+        where = _config or os.environ.get("SLURM_CONF") or "Slurm's own default"
+        why = words or ("no answer in time" if trial.timed_out else "the trial ended silently")
+        msg = f"Slurm cannot be used with the configuration {where}: {why}"
+        raise ConfigurationError(msg)
+    if trial.rc and lib.SLURM_NO_CHANGE_IN_DATA not in (trial.rc, trial.error):
+        raise rpc_error(trial.rc, trial.error, words or "asking the controller")

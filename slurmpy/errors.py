@@ -1,0 +1,202 @@
+"""What can go wrong.
+
+.. code-block:: text
+
+    SlurmError
+    ├── RPCError                     a call to Slurm failed: errno, name, msg
+    │   ├── InvalidJobId             + LookupError
+    │   ├── AccessDenied             + PermissionError
+    │   └── ControllerUnreachable    + ConnectionError
+    ├── ConfigurationError           + ValueError: Slurm cannot be used as it is set up
+    ├── NotLoaded                    a value of a job that was never asked for
+    ├── ClosedError                  + ValueError: the collection was closed
+    └── UnsupportedField             + AttributeError: this Slurm has no such value
+
+An error of a code that has no class of its own is an `RPCError` with its number and Slurm's text.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import Any
+
+from slurmpy._ffi import MAJOR, ffi, lib
+
+__all__ = [
+    "AccessDenied",
+    "ClosedError",
+    "ConfigurationError",
+    "ControllerUnreachable",
+    "InvalidJobId",
+    "NotLoaded",
+    "RPCError",
+    "SlurmError",
+    "UnsupportedField",
+]
+
+
+class SlurmError(Exception):
+    """Whatever slurmpy raises for a reason of Slurm's."""
+
+
+class RPCError(SlurmError):
+    """A call to Slurm failed.
+
+    Args:
+        errno: Slurm's code, or the operating system's.
+        detail: What was asked for, and what Slurm said beyond the text of the code.
+
+    Attributes:
+        errno: The code (`int`).
+        name: The code's name, such as ``"ESLURM_INVALID_JOB_ID"``; the number as text where no
+            table has it.
+        msg: Slurm's text for the code (``slurm_strerror``).
+
+    Example:
+        >>> from slurmpy import RPCError
+        >>> error = RPCError(2017)
+        >>> error.name
+        'ESLURM_INVALID_JOB_ID'
+        >>> error.msg
+        'Invalid job id specified'
+    """
+
+    errno: int
+    name: str
+    msg: str
+
+    #: Slurm's code -> class, filled by the classes below.
+    _classes: dict[str, type[RPCError]] = {}
+
+    def __init_subclass__(cls, codes: tuple[str, ...] = (), **kwargs: Any) -> None:
+        """Enters the class for the codes that it stands for."""
+        super().__init_subclass__(**kwargs)
+        RPCError._classes.update(dict.fromkeys(codes, cls))
+
+    def __init__(self, errno: int, detail: str = "") -> None:
+        """See the class."""
+        super().__init__(errno, detail)
+        self.errno = errno
+        self.detail = detail
+        self.name = _name(errno)
+        self.msg = ffi.string(lib.slurm_strerror(errno)).decode("utf-8", "replace")
+
+    def __str__(self) -> str:
+        """The detail, Slurm's text, and the code."""
+        lead = f"{self.detail}: " if self.detail else ""
+        return f"{lead}{self.msg} [{self.name}, {self.errno}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return type(self), (self.errno, self.detail)
+
+
+class InvalidJobId(RPCError, LookupError, codes=("ESLURM_INVALID_JOB_ID",)):
+    """There is no such job, or not any more."""
+
+
+class AccessDenied(
+    RPCError,
+    PermissionError,
+    codes=(
+        "ESLURM_ACCESS_DENIED",
+        "ESLURM_USER_ID_MISSING",
+        "SLURM_PROTOCOL_AUTHENTICATION_ERROR",
+        "ESLURM_AUTH_CRED_INVALID",
+        "ESLURM_AUTH_UNABLE_TO_SIGN",
+        "EACCES",
+        "EPERM",
+    ),
+):
+    """Slurm does not let this user do that, or does not know who asks."""
+
+
+class ControllerUnreachable(
+    RPCError,
+    ConnectionError,
+    codes=(
+        "SLURM_COMMUNICATIONS_CONNECTION_ERROR",
+        "SLURM_COMMUNICATIONS_SEND_ERROR",
+        "SLURM_COMMUNICATIONS_RECEIVE_ERROR",
+        "SLURM_COMMUNICATIONS_SHUTDOWN_ERROR",
+        "SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR",
+        "SLURMCTLD_COMMUNICATIONS_SEND_ERROR",
+        "SLURMCTLD_COMMUNICATIONS_RECEIVE_ERROR",
+        "SLURMCTLD_COMMUNICATIONS_SHUTDOWN_ERROR",
+        "SLURM_PROTOCOL_SOCKET_IMPL_TIMEOUT",
+        "SLURM_PROTOCOL_SOCKET_IMPL_ZERO_RECV_LENGTH",
+        "SLURM_PROTOCOL_SOCKET_ZERO_BYTES_SENT",
+        "ESLURM_IN_STANDBY_MODE",
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "ECONNABORTED",
+        "EPIPE",
+        "ETIMEDOUT",
+        "EHOSTUNREACH",
+        "ENETUNREACH",
+    ),
+):
+    """The controller does not answer."""
+
+
+class ConfigurationError(SlurmError, ValueError):
+    """Slurm cannot be used as it is set up here; the message has Slurm's own words."""
+
+
+class NotLoaded(SlurmError):
+    """The value was never asked of the controller; the message says what to call."""
+
+
+class ClosedError(SlurmError, ValueError):
+    """The collection that the object belongs to was closed."""
+
+
+class UnsupportedField(SlurmError, AttributeError):
+    """The installed Slurm has no such value.
+
+    Args:
+        attribute: The attribute's name.
+        needs: The first major that has it, such as ``"25.11"``.
+    """
+
+    def __init__(self, attribute: str, needs: str) -> None:
+        """See the class."""
+        super().__init__(attribute, needs)
+        self.attribute = attribute
+        self.needs = needs
+
+    def __str__(self) -> str:
+        """The attribute and both majors."""
+        return f"{self.attribute} needs Slurm {self.needs} or newer, and this is Slurm {MAJOR}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return type(self), (self.attribute, self.needs)
+
+
+def _name(code: int) -> str:
+    """The name of an error code of Slurm's or of the operating system's."""
+    names: dict[int, str] = ffi.typeof("slurm_err_t").elements
+    return names.get(code) or _errno.errorcode.get(code) or str(code)
+
+
+def check(rc: int, detail: str) -> None:
+    """Raises what a return code of Slurm's stands for.
+
+    Args:
+        rc: What the call returned: 0 is success, more than 0 is the code itself, less than 0 says
+            that ``errno`` has it.
+        detail: What was asked for.
+
+    Raises:
+        RPCError: Or the narrower class that the code has.
+    """
+    if rc:
+        raise rpc_error(rc, ffi.errno, detail)
+
+
+def rpc_error(rc: int, errno: int, detail: str) -> RPCError:
+    """The error for a return code and an ``errno``."""
+    # Less than 0 with no errno is what is left when a connection broke off.
+    code = rc if rc > 0 else errno or lib.SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR
+    return RPCError._classes.get(_name(code), RPCError)(code, detail)

@@ -1,0 +1,723 @@
+"""One job of Slurm's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slurmpy import _convert, _runtime
+from slurmpy._convert import Dependencies
+from slurmpy._ffi import ffi, lib
+from slurmpy._fields import Struct
+from slurmpy._records import Member, Record, Snapshot, from_members, load_message, to_members
+from slurmpy.errors import ConfigurationError, InvalidJobId, NotLoaded, check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Job"]
+
+_STRUCT = "slurm_job_info_t"
+_job = Struct(_STRUCT)
+
+#: How every job is asked for: those of hidden partitions too, with details, of this cluster.
+SHOW = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
+
+_MAX_ID = lib.NO_VAL - 1
+
+
+class _NotLoaded:
+    """Stands for the pointer of a job that was never asked for."""
+
+    __slots__ = ("job_id",)
+
+    def __init__(self, job_id: int) -> None:
+        self.job_id = job_id
+
+    def __getattr__(self, member: str) -> Any:
+        msg = (
+            f"job {self.job_id} was not loaded: call slurmpy.Job.load({self.job_id}), or reload() "
+            "of this object"
+        )
+        raise NotLoaded(msg)
+
+
+def _base_state(ptr: Any) -> int:
+    """The state without its flags."""
+    state: int = ptr.job_state & lib.JOB_STATE_BASE
+    return state
+
+
+def _optional_text(value: Any) -> str | None:
+    """A text of the library's; None where it is empty."""
+    text: str = ffi.string(value).decode("utf-8", "surrogateescape") if value else ""
+    return text or None
+
+
+def _path(call: Any, ptr: Any) -> str | None:
+    """A path that the library makes up from the patterns in a job."""
+    size = 4096
+    while True:
+        buffer = ffi.new("char[]", size)
+        call(buffer, size, ptr)
+        path: bytes = ffi.string(buffer)
+        if len(path) < size - 1:
+            return path.decode("utf-8", "surrogateescape") or None
+        size *= 4
+
+
+def _run_time(ptr: Any, now: float) -> int:
+    """Seconds that a job has run, as squeue counts them."""
+    state = _base_state(ptr)
+    if state == lib.JOB_PENDING or not ptr.start_time:
+        return 0
+    if state == lib.JOB_SUSPENDED:
+        return int(ptr.pre_sus_time)
+    end = int(now) if state == lib.JOB_RUNNING or not ptr.end_time else ptr.end_time
+    if ptr.suspend_time:
+        return int(end - ptr.suspend_time + ptr.pre_sus_time)
+    return int(end - ptr.start_time)
+
+
+def _per_node(memory: int) -> int | None:
+    """MiB a node; None where the memory is meant for each CPU or for each GPU."""
+    return None if memory == lib.NO_VAL64 or memory & lib.MEM_PER_CPU else memory
+
+
+def _per_cpu(memory: int) -> int | None:
+    """MiB a CPU; None where the memory is meant for each node."""
+    if memory == lib.NO_VAL64 or not memory & lib.MEM_PER_CPU:
+        return None
+    return memory ^ lib.MEM_PER_CPU
+
+
+def _cores(spec: int) -> int | None:
+    return None if spec == lib.NO_VAL16 or spec & lib.CORE_SPEC_THREAD else spec
+
+
+def _threads(spec: int) -> int | None:
+    if spec == lib.NO_VAL16 or not spec & lib.CORE_SPEC_THREAD:
+        return None
+    return spec ^ lib.CORE_SPEC_THREAD
+
+
+def _nice(value: int) -> int | None:
+    return None if value == lib.NO_VAL else value - lib.NICE_OFFSET
+
+
+def _billable(value: float) -> float | None:
+    return None if value in (lib.NO_VAL, lib.INFINITE, lib.NO_VAL64, lib.INFINITE64) else value
+
+
+def _wckey(text: str) -> str | None:
+    return None if text == "*" else text
+
+
+class Job(Record):
+    """A job.
+
+    ``Job(id)`` asks nothing of the controller: it knows its id, and `reload` asks for the rest.
+    `Job.load` does both at once, and `Jobs.load` gives all jobs there are.
+
+    Everything that can be read of a job is an attribute. A value is `None` exactly where Slurm's
+    own tools show it as not set. Two jobs are equal where cluster and id are.
+
+    Args:
+        job_id: The id of the job.
+
+    Raises:
+        TypeError: The id is no `int`.
+        ValueError: It is one that Slurm cannot give.
+
+    Example:
+        >>> from slurmpy import Job
+        >>> job = Job(9999)
+        >>> job
+        slurmpy.Job(9999)
+        >>> job.to_dict()
+        {'id': 9999}
+    """
+
+    __slots__ = ("__weakref__", "_cluster", "_id")
+
+    _struct = _STRUCT
+    _id: int
+    #: The name of the job's cluster; None is the local one.
+    _cluster: str | None
+
+    def __init__(self, job_id: int) -> None:
+        """See the class."""
+        if isinstance(job_id, bool) or not isinstance(job_id, int):
+            msg = f"a job id is an int, not {type(job_id).__name__}: {job_id!r}"
+            raise TypeError(msg)
+        if not 0 < job_id <= _MAX_ID:
+            msg = f"no job id: {job_id} (ids go from 1 to {_MAX_ID})"
+            raise ValueError(msg)
+        self._id = job_id
+        self._cluster = None
+        self._record = _NotLoaded(job_id), None
+
+    @classmethod
+    def _at(cls, ptr: Any, owner: Snapshot, job_id: int) -> Job:
+        """The job at a place in memory that its owner keeps."""
+        job = cls.__new__(cls)
+        job._id = job_id
+        job._cluster = owner.cluster
+        job._record = ptr, owner
+        return job
+
+    id = _job.integer("job_id", "Unique id of the job.")
+    name = _job.text("name", "Name of the job.")
+    association_id = _job.number(
+        "assoc_id", "Id of the association that the job runs with.", zero=False
+    )
+    account = _job.text("account", "Account that the job is charged to.")
+    user_id = _job.integer("user_id", "Uid of the user whose job it is.")
+
+    @_job.computed("user_name, user_id")
+    def user_name(self) -> str | None:
+        """Name of the user whose job it is; None where the system does not know the uid."""
+        ptr, owner = self._record
+        return _optional_text(ptr.user_name) or owner.user(ptr.user_id)
+
+    group_id = _job.integer("group_id", "Gid of the group that the job runs under.")
+
+    @_job.computed("group_id")
+    def group_name(self) -> str | None:
+        """Name of the group that the job runs under; None where the system does not know it."""
+        ptr, owner = self._record
+        gid = ptr.group_id
+        name: str | None = owner.group(gid)
+        return name
+
+    priority = _job.number("priority", "Priority of the job; 0 where it is held.")
+    nice = _job.mapped("nice", _nice, "Adjustment of the priority.", "int | None")
+    qos = _job.text("qos", "Quality of service that the job runs with.")
+    min_cpus_per_node = _job.number("pn_min_cpus", "Least number of CPUs on each node.")
+
+    @_job.computed("job_state")
+    def state(self) -> str:
+        """State of the job, such as ``"RUNNING"``; a flag such as ``"COMPLETING"`` goes first."""
+        ptr, _owner = self._record
+        state: str = ffi.string(lib.slurm_job_state_string(ptr.job_state)).decode()
+        return state
+
+    @_job.computed("state_desc, state_reason")
+    def state_reason(self) -> str | None:
+        """Why the job is in its state, as squeue says it."""
+        ptr, _owner = self._record
+        reason = _optional_text(ptr.state_desc)
+        if reason is None:
+            reason = _optional_text(lib.slurmpy_reason_string(ptr.state_reason))
+        return None if reason == "None" else reason
+
+    is_requeueable = _job.boolean("requeue", "Whether the job may be requeued.")
+    requeue_count = _job.number("restart_cnt", "How many times the job was requeued.")
+    is_batch_job = _job.boolean("batch_flag", "Whether the job has a batch script.")
+    node_reboot_required = _job.boolean("reboot", "Whether the nodes reboot before the job starts.")
+
+    @property
+    def requires_node_reboot(self) -> bool:
+        """The same as `node_reboot_required` (``reboot``)."""
+        return self.node_reboot_required
+
+    dependencies = _job.parsed(
+        "dependency",
+        _convert.dependencies,
+        "What the job waits for: condition to jobs, ``singleton``, and ``satisfy``, all or any.",
+        "dict[str, list[int | str] | bool | str]",
+    )
+    time_limit = _job.minutes("time_limit", "Time limit; None where there is none.")
+    time_limit_min = _job.minutes("time_min", "Least time limit that the scheduler may set.")
+    submit_time = _job.timestamp("submit_time", "When the job was submitted.")
+    eligible_time = _job.timestamp("eligible_time", "When the job may start at the earliest.")
+    accrue_time = _job.timestamp("accrue_time", "Since when the job's priority grows with age.")
+    start_time = _job.timestamp("start_time", "When the job started, or is expected to.")
+    resize_time = _job.timestamp("resize_time", "When the job was last resized.")
+    deadline = _job.timestamp("deadline", "When the job is cancelled if it still waits.")
+    preempt_eligible_time = _job.timestamp(
+        "preemptable_time", "From when on the job may be preempted."
+    )
+    preempt_time = _job.timestamp("preempt_time", "When the job was told that it is preempted.")
+    suspend_time = _job.timestamp("suspend_time", "When the job was last suspended or resumed.")
+    last_sched_evaluation_time = _job.timestamp(
+        "last_sched_eval", "When the scheduler last looked at the job."
+    )
+    pre_suspension_time = _job.number(
+        "pre_sus_time", "How long the job ran before it was last suspended.", "seconds"
+    )
+    mcs_label = _job.text("mcs_label", "Label of multi-category security.")
+    partition = _job.text("partition", "Partition of the job; several while it waits.")
+    submit_host = _job.text("alloc_node", "Host that the job was submitted from.")
+    batch_host = _job.text("batch_host", "Node that the batch script runs on.")
+    num_nodes = _job.number("num_nodes", "How many nodes the job has, or asks for at the least.")
+    max_nodes = _job.number("max_nodes", "How many nodes the job asks for at the most.", zero=False)
+
+    @_job.computed("nodes, job_state")
+    def allocated_nodes(self) -> str | None:
+        """Nodes that the job has or had; None while it waits."""
+        ptr, _owner = self._record
+        return None if _base_state(ptr) == lib.JOB_PENDING else _optional_text(ptr.nodes)
+
+    required_nodes = _job.text("req_nodes", "Nodes that the job has to have.")
+    excluded_nodes = _job.text("exc_nodes", "Nodes that the job must not have.")
+    scheduled_nodes = _job.text("sched_nodes", "Nodes that the scheduler has planned for the job.")
+    derived_exit_code = _job.mapped(
+        "derived_ec",
+        lambda status: _convert.exit_status(status)[0],
+        "Highest exit code of the job's steps.",
+        "int",
+    )
+    derived_exit_code_signal = _job.mapped(
+        "derived_ec",
+        lambda status: _convert.exit_status(status)[1],
+        "Signal that ended the step with the highest exit status; 0 for none.",
+        "int",
+    )
+    exit_code = _job.mapped(
+        "exit_code",
+        lambda status: _convert.exit_status(status)[0],
+        "Exit code of the job; 0 until it has ended.",
+        "int",
+    )
+    exit_code_signal = _job.mapped(
+        "exit_code",
+        lambda status: _convert.exit_status(status)[1],
+        "Signal that ended the job; 0 for none.",
+        "int",
+    )
+    batch_constraints = _job.parsed(
+        "batch_features",
+        _convert.features,
+        "Features that the node of the batch script has to have.",
+        "list[str]",
+    )
+    federation_origin = _job.text("fed_origin_str", "Cluster of a federation that the job is from.")
+    federation_siblings_active = _job.number(
+        "fed_siblings_active", "Bits of the clusters with an active sibling of the job.", zero=False
+    )
+    federation_siblings_viable = _job.number(
+        "fed_siblings_viable", "Bits of the clusters where a sibling could run.", zero=False
+    )
+    cpus = _job.number("num_cpus", "How many CPUs the job has, or asks for.")
+    cpus_per_task = _job.number("cpus_per_task", "CPUs for each task.")
+    cpus_per_gpu = _job.parsed("cpus_per_tres", _convert.per_gpu, "CPUs for each GPU.", "int")
+    boards_per_node = _job.number("boards_per_node", "Boards that a node has to have.")
+    sockets_per_board = _job.number("sockets_per_board", "Sockets that a board has to have.")
+    sockets_per_node = _job.number("sockets_per_node", "Sockets that a node has to have.")
+    cores_per_socket = _job.number("cores_per_socket", "Cores that a socket has to have.")
+    threads_per_core = _job.number("threads_per_core", "Threads that a core has to have.")
+    ntasks = _job.number("num_tasks", "How many tasks the job asks for.")
+    ntasks_per_node = _job.number("ntasks_per_node", "Tasks on each node.")
+    ntasks_per_board = _job.number("ntasks_per_board", "Tasks on each board.")
+    ntasks_per_socket = _job.number("ntasks_per_socket", "Tasks on each socket.")
+    ntasks_per_core = _job.number("ntasks_per_core", "Tasks on each core.")
+    ntasks_per_gpu = _job.number("ntasks_per_tres", "Tasks for each GPU.", zero=False)
+    delay_boot_time = _job.duration(
+        "delay_boot",
+        "How long the job waits for nodes with its features before others reboot; whole minutes.",
+        "minutes",
+        divide=60,
+    )
+    constraints = _job.parsed(
+        "features", _convert.features, "Features that the nodes have to have.", "list[str]"
+    )
+
+    @_job.computed("cluster")
+    def cluster(self) -> str | None:
+        """Cluster that the job is on."""
+        ptr, owner = self._record
+        return _optional_text(ptr.cluster) or owner.cluster
+
+    cluster_constraints = _job.parsed(
+        "cluster_features",
+        _convert.comma_list,
+        "Features that the cluster has to have.",
+        "list[str]",
+    )
+    reservation = _job.text("resv_name", "Reservation that the job uses.")
+    resource_sharing = _job.mapped(
+        "shared",
+        lambda shared: str(_optional_text(lib.slurm_job_share_string(shared))),
+        "How the job shares its nodes: ``OK``, ``NO``, ``YES``, ``USER`` or ``MCS``.",
+        "str",
+    )
+    requires_contiguous_nodes = _job.boolean("contiguous", "Whether the nodes must be neighbours.")
+    licenses = _job.parsed(
+        "licenses", _convert.comma_list, "Licenses that the job needs.", "list[str]"
+    )
+    network = _job.text("network", "Specification of the network.")
+    command = _job.text("command", "What the job runs.")
+    working_directory = _job.text("work_dir", "Folder that the job runs in.")
+    admin_comment = _job.text("admin_comment", "Comment of an administrator.")
+    system_comment = _job.text("system_comment", "Comment of slurmctld or of a plugin of its.")
+    container = _job.text("container", "Bundle of the container that the job runs in.")
+    comment = _job.text("comment", "Comment of the user.")
+
+    @_job.computed("std_in")
+    def standard_input(self) -> str | None:
+        """Path of the job's standard input."""
+        ptr, _owner = self._record
+        return _path(lib.slurm_get_job_stdin, ptr)
+
+    @_job.computed("std_out")
+    def standard_output(self) -> str | None:
+        """Path of the job's standard output, patterns filled in as the installed Slurm does."""
+        ptr, _owner = self._record
+        return _path(lib.slurm_get_job_stdout, ptr)
+
+    @_job.computed("std_err")
+    def standard_error(self) -> str | None:
+        """Path of the job's standard error, patterns filled in as the installed Slurm does."""
+        ptr, _owner = self._record
+        return _path(lib.slurm_get_job_stderr, ptr)
+
+    required_switches = _job.number("req_switch", "Most switches that the nodes span.", zero=False)
+
+    @_job.computed("wait4switch, req_switch", "seconds")
+    def max_wait_time_switches(self) -> int | None:
+        """How long the job waits for that number of switches."""
+        ptr, _owner = self._record
+        wait: int = ptr.wait4switch
+        return None if not ptr.req_switch or wait in (lib.NO_VAL, lib.INFINITE) else wait
+
+    burst_buffer = _job.text("burst_buffer", "Specification of the burst buffer.")
+    burst_buffer_state = _job.text("burst_buffer_state", "State of the burst buffer.")
+    cpu_frequency_min = _job.mapped(
+        "cpu_freq_min",
+        _convert.cpu_frequency,
+        "Least CPU frequency, or a word such as ``Low``.",
+        "int | str | None",
+        "kHz",
+    )
+    cpu_frequency_max = _job.mapped(
+        "cpu_freq_max",
+        _convert.cpu_frequency,
+        "Highest CPU frequency, or a word such as ``High``.",
+        "int | str | None",
+        "kHz",
+    )
+    cpu_frequency_governor = _job.mapped(
+        "cpu_freq_gov",
+        _convert.cpu_frequency,
+        "Governor of the CPU frequency, such as ``Performance``.",
+        "int | str | None",
+    )
+    billable_tres = _job.mapped(
+        "billable_tres",
+        _billable,
+        "Trackable resources that are billed; None until the job starts.",
+        "float | None",
+    )
+    wckey = _job.parsed("wckey", _wckey, "Workload characterization key.", "str")
+
+    @_job.computed("mail_user, mail_type")
+    def mail_user(self) -> list[str] | None:
+        """Who gets mail about the job; None where nobody does."""
+        ptr, _owner = self._record
+        text = _optional_text(ptr.mail_user)
+        return _convert.comma_list(text) if text and ptr.mail_type else None
+
+    mail_types = _job.mapped(
+        "mail_type",
+        lambda bits: _convert.mail_types(bits) or None,
+        "What mail is sent about, in the words of sbatch.",
+        "list[str] | None",
+    )
+    heterogeneous_id = _job.number(
+        "het_job_id", "Id of the leader of the heterogeneous job.", zero=False
+    )
+
+    @_job.computed("het_job_offset, het_job_id")
+    def heterogeneous_offset(self) -> int | None:
+        """Number of the component of the heterogeneous job; the leader is 0."""
+        ptr, _owner = self._record
+        offset: int = ptr.het_job_offset
+        return None if not ptr.het_job_id or offset == lib.NO_VAL else offset
+
+    temporary_disk_per_node = _job.number(
+        "pn_min_tmp_disk", "Temporary disk space on each node.", "MiB"
+    )
+    array_id = _job.number("array_job_id", "Id of the array that the job is of.", zero=False)
+    array_tasks_parallel = _job.number(
+        "array_max_tasks", "How many tasks of the array may run at once.", zero=False
+    )
+
+    @_job.computed("array_task_id, array_job_id")
+    def array_task_id(self) -> int | None:
+        """Number of the task; None where this is no array, or the record of its waiting tasks."""
+        ptr, _owner = self._record
+        task: int = ptr.array_task_id
+        return None if not ptr.array_job_id or task == lib.NO_VAL else task
+
+    @_job.computed("array_bitmap, array_max_tasks")
+    def array_tasks_waiting(self) -> str | None:
+        """Tasks that still wait, as in ``1-5%2``; never cut short."""
+        ptr, _owner = self._record
+        ranges = lib.slurmpy_array_tasks(ptr)
+        if not ranges:
+            return _optional_text(ptr.array_task_str)
+        text: str = ffi.string(ffi.gc(ranges, lib.free)).decode()
+        return f"{text}%{ptr.array_max_tasks}" if ptr.array_max_tasks else text
+
+    @_job.computed("end_time, time_limit", "Unix timestamp")
+    def end_time(self) -> int | None:
+        """When the job ended, or will at the latest; None where that is not known."""
+        ptr, owner = self._record
+        end: int = ptr.end_time
+        if end in (0, lib.NO_VAL, lib.INFINITE) or (
+            ptr.time_limit == lib.INFINITE and end > owner.now
+        ):
+            return None
+        return end
+
+    @_job.computed("job_state, start_time, end_time, suspend_time, pre_sus_time", "seconds")
+    def run_time(self) -> int:
+        """How long the job has run, at the moment of the snapshot."""
+        ptr, owner = self._record
+        return _run_time(ptr, owner.now if owner else 0)
+
+    cores_reserved_for_system = _job.mapped(
+        "core_spec", _cores, "Cores that are kept for the system.", "int | None"
+    )
+    threads_reserved_for_system = _job.mapped(
+        "core_spec", _threads, "Threads that are kept for the system.", "int | None"
+    )
+
+    @_job.computed("tres_alloc_str, tres_req_str", "MiB")
+    def memory(self) -> int | None:
+        """Memory that the job has, or asks for, on all of its nodes."""
+        ptr, _owner = self._record
+        text = _optional_text(ptr.tres_alloc_str) or _optional_text(ptr.tres_req_str)
+        return _convert.tres_memory(text) if text else None
+
+    memory_per_cpu = _job.mapped(
+        "pn_min_memory", _per_cpu, "Memory for each CPU.", "int | None", "MiB"
+    )
+
+    @_job.computed("pn_min_memory, mem_per_tres", "MiB")
+    def memory_per_node(self) -> int | None:
+        """Memory on each node; 0 is all of it."""
+        ptr, _owner = self._record
+        memory = _per_node(ptr.pn_min_memory)
+        return memory or (None if ptr.mem_per_tres else memory)
+
+    memory_per_gpu = _job.parsed(
+        "mem_per_tres", _convert.per_gpu, "Memory for each GPU.", "int", "MiB"
+    )
+    gres_per_node = _job.parsed(
+        "tres_per_node",
+        _convert.gres,
+        "Generic resources on each node, such as ``{'gpu:tesla': 2}``.",
+        "dict[str, int]",
+    )
+    profile_types = _job.mapped(
+        "profile",
+        lambda bits: _convert.profile_types(bits) or None,
+        "What detailed accounting data is gathered of.",
+        "list[str] | None",
+    )
+
+    @_job.computed("bitflags")
+    def gres_binding(self) -> str | None:
+        """``enforce-binding`` or ``disable-binding`` of CPUs to generic resources."""
+        ptr, _owner = self._record
+        flags = ptr.bitflags
+        if flags & lib.GRES_ENFORCE_BIND:
+            return "enforce-binding"
+        return "disable-binding" if flags & lib.GRES_DISABLE_BIND else None
+
+    @_job.computed("bitflags", since="24.05", supported=lib.GRES_ONE_TASK_PER_SHARING)
+    def gres_tasks_per_sharing(self) -> str | None:
+        """Whether ``one`` or ``multiple`` tasks may use a shared generic resource."""
+        ptr, _owner = self._record
+        flags = ptr.bitflags
+        if flags & lib.GRES_MULT_TASKS_PER_SHARING:
+            return "multiple"
+        return "one" if flags & lib.GRES_ONE_TASK_PER_SHARING else None
+
+    @_job.computed("bitflags")
+    def kill_on_invalid_dependency(self) -> bool | None:
+        """Whether the job ends where its dependency cannot be met; None leaves it to Slurm."""
+        ptr, _owner = self._record
+        flags = ptr.bitflags
+        if flags & lib.KILL_INV_DEP:
+            return True
+        return False if flags & lib.NO_KILL_INV_DEP else None
+
+    spreads_over_nodes = _job.flag(
+        "bitflags", lib.SPREAD_JOB, "Whether the job takes as many nodes as it can."
+    )
+    is_cronjob = _job.flag("bitflags", lib.CRON_JOB, "Whether the job comes of scrontab.")
+    cronjob_time = _job.text("cronspec", "When the job of scrontab runs.")
+
+    @_job.computed("run_time, num_cpus", "seconds")
+    def elapsed_cpu_time(self) -> int:
+        """Run time multiplied by the CPUs of the job."""
+        ptr, owner = self._record
+        cpus = ptr.num_cpus
+        return 0 if cpus in (lib.NO_VAL, lib.INFINITE) else _run_time(ptr, owner.now) * int(cpus)
+
+    @_job.computed("run_time, time_limit", "seconds")
+    def run_time_remaining(self) -> int | None:
+        """What is left until the time limit; None where there is none."""
+        ptr, owner = self._record
+        limit = ptr.time_limit
+        if limit in (lib.NO_VAL, lib.INFINITE):
+            return None
+        return int(limit) * 60 - _run_time(ptr, owner.now)
+
+    @classmethod
+    def load(cls, job_id: int) -> Job:
+        """Asks the controller for one job (``slurm_load_job``).
+
+        Args:
+            job_id: The id of the job. That of an array gives the record that has the id itself;
+                where there is none, the one of the tasks that wait, or else the lowest task.
+
+        Returns:
+            The job.
+
+        Raises:
+            InvalidJobId: There is no such job, or not any more.
+            RPCError: The controller could not be asked.
+            ConfigurationError: Slurm cannot be used as it is set up.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> job = Job.load(job_id)
+            >>> job.id == job_id
+            True
+        """
+        job = cls(job_id)
+        job.reload()
+        return job
+
+    def reload(self) -> Job:
+        """Asks the controller for the job again (``slurm_load_job``).
+
+        Returns:
+            The job itself, with the values of now.
+
+        Raises:
+            InvalidJobId: There is no such job any more; the values stay as they were.
+            RPCError: The controller could not be asked.
+            ConfigurationError: Slurm cannot be used as it is set up, or is in use with another
+                cluster than the job's.
+            ClosedError: The collection of the job was closed.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(job_id).reload().name
+            'sleeper'
+        """
+        wanted = self.id
+        _runtime.ensure()
+        if self._cluster not in (None, _runtime.cluster_name()):
+            msg = (
+                f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
+                f"{_runtime.cluster_name()}: call slurmpy.init() with its configuration"
+            )
+            raise ConfigurationError(msg)
+        out = ffi.new("job_info_msg_t **")
+        check(lib.slurmpy_load_job(out, wanted, SHOW), f"loading job {wanted}")
+        owner = load_message(out)
+        ptr = _choose(owner.message, wanted)
+        self._id = ptr.job_id
+        self._cluster = owner.cluster
+        self._record = ptr, owner
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes by name, without steps and statistics.
+
+        What the installed Slurm lacks is left out; a job that was never asked for knows its id.
+
+        Returns:
+            A new dict, in the order in which the attributes are documented.
+
+        Raises:
+            ClosedError: The collection of the job was closed.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).to_dict()
+            {'id': 9999}
+        """
+        if isinstance(self._record[0], _NotLoaded):
+            return {"id": self._id}
+        return super().to_dict()
+
+    def __repr__(self) -> str:
+        """As it is made."""
+        return f"slurmpy.Job({self._id})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same job of the same cluster."""
+        if not isinstance(other, Job):
+            return NotImplemented
+        local = _runtime.cluster_name()
+        return self._id == other._id and (self._cluster or local) == (other._cluster or local)
+
+    def __hash__(self) -> int:
+        """By the id alone: jobs that are equal have it in common.
+
+        The local cluster's name, which is the other half of what makes jobs equal, may become
+        known only after the hash was taken.
+        """
+        return hash(self._id)
+
+    def __copy__(self) -> Job:
+        """A job that owns its data, whatever becomes of the collection."""
+        make, args = self.__reduce__()
+        job: Job = make(*args)
+        return job
+
+    def __deepcopy__(self, _memo: object) -> Job:
+        """The same as a copy."""
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Pickles all that is known of the job."""
+        ptr, owner = self._record
+        if isinstance(ptr, _NotLoaded):
+            return Job, (self._id,)
+        members = to_members(_STRUCT, ptr)
+        # What these are read from is the library's, or this system's.
+        for name, text in (
+            ("array_task_str", self.array_tasks_waiting),
+            ("user_name", self.user_name),
+        ):
+            if text:
+                members[name] = text.encode("utf-8", "surrogateescape")
+        return _restore, (members, self._cluster, owner.now, self.group_name)
+
+
+def _choose(message: Any, wanted: int) -> Any:
+    """The record of a message that an id stands for, of all that Slurm gives for it."""
+    records = [message.job_array + i for i in range(message.record_count)]
+    if not records:
+        raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, f"loading job {wanted}")
+    return min(
+        records,
+        key=lambda ptr: (
+            ptr.job_id != wanted,
+            _base_state(ptr) != lib.JOB_PENDING or ptr.array_task_id != lib.NO_VAL,
+            ptr.array_task_id,
+        ),
+    )
+
+
+def _restore(
+    members: Mapping[str, Member], cluster: str | None, now: float, group: str | None
+) -> Job:
+    """The job of a pickle or a copy."""
+    ptr, kept = from_members(_STRUCT, members)
+    owner = Snapshot(kept, cluster, now)
+    owner.groups[ptr.group_id] = group
+    owner.users.setdefault(ptr.user_id, None)
+    return Job._at(ptr, owner, ptr.job_id)
+
+
+def detach(job: Job) -> None:
+    """Gives a job data of its own in place of what it borrows, for readers at any moment."""
+    job._record = job.__copy__()._record

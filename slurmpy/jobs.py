@@ -1,0 +1,831 @@
+"""The jobs of a cluster, all at once."""
+
+from __future__ import annotations
+
+import json
+import operator
+import pwd
+import threading
+import time
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, MutableMapping, ValuesView
+from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
+
+from slurmpy import _convert, _runtime
+from slurmpy._convert import Unlimited
+from slurmpy._ffi import ffi, lib
+from slurmpy._records import Snapshot, closed, load_message
+from slurmpy.errors import ClosedError, check
+from slurmpy.job import Job, detach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+__all__ = ["ClusterJobs", "JobIds", "JobItems", "JobValues", "Jobs"]
+
+T = TypeVar("T")
+
+#: What names a job in a collection: its id, or its cluster and its id.
+Key = Union[int, tuple[str, int]]
+
+_MISSING: Any = object()
+_SHOWN = 10
+
+
+class _Table:
+    """The jobs of a collection, by cluster and id.
+
+    Those of the controller's message are known by their place in it until they are asked for: a
+    collection costs what the call costs, and a `Job` is made when it is wanted.
+    """
+
+    __slots__ = ("_array", "_clusters", "_lock", "snapshot")
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self.snapshot = snapshot
+        self._array = snapshot.message.job_array if snapshot else None
+        self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
+        self._lock = threading.Lock()
+
+    @property
+    def clusters(self) -> dict[str, dict[int, Job | int]]:
+        """Cluster to id to job, or to its place in the message."""
+        clusters = self._clusters
+        if clusters is None:
+            with self._lock:
+                clusters = self._clusters
+                if clusters is None:
+                    clusters = self._clusters = self._index()
+        return clusters
+
+    def _index(self) -> dict[str, dict[int, Job | int]]:
+        snapshot, array = self.snapshot, self._array
+        if snapshot is None or not snapshot.message.record_count:
+            return {}
+        count = snapshot.message.record_count
+        return {snapshot.cluster or "": {array[i].job_id: i for i in range(count)}}
+
+    def __len__(self) -> int:
+        if self._clusters is None and self.snapshot:
+            return int(self.snapshot.message.record_count)
+        return sum(map(len, self.clusters.values()))
+
+    def job(self, cluster: str, job_id: int) -> Job:
+        """A job, made where that was not done before."""
+        jobs = self.clusters[cluster]
+        job = jobs[job_id]
+        if isinstance(job, Job):
+            return job
+        with self._lock:
+            job = jobs[job_id]
+            if not isinstance(job, Job):
+                job = jobs[job_id] = Job._at(self._array + job, self.snapshot, job_id)
+        return job
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        """Cluster and id of every job."""
+        for cluster, jobs in list(self.clusters.items()):
+            for job_id in list(jobs):
+                yield cluster, job_id
+
+    def add(self, cluster: str, job: Job) -> None:
+        """Enters a job, in place of one with the same id."""
+        self.clusters.setdefault(cluster, {})[job._id] = job
+
+    def take(self, cluster: str, job_id: int) -> Job:
+        """Takes a job out; it stays readable when the collection is closed."""
+        job = self.job(cluster, job_id)
+        jobs = self.clusters[cluster]
+        del jobs[job_id]
+        if not jobs:
+            del self.clusters[cluster]
+        return job
+
+    def home(self, cluster: str | None) -> str:
+        """The cluster that a bare id means: the local one, or the first that there is."""
+        clusters = self.clusters
+        for name in (cluster, _runtime.cluster_name(), ""):
+            if name is not None and name in clusters:
+                return name
+        return cluster or next(iter(clusters), _runtime.cluster_name() or "")
+
+    def borrowed(self, cluster: str, job_id: int) -> Job:
+        """A job for another collection, on the same memory, that this one does not close."""
+        job = self.job(cluster, job_id)
+        ptr, owner = job._record
+        return Job._at(ptr, owner, job_id) if owner is not None else job
+
+    def copy(self) -> _Table:
+        """Another table over the same message."""
+        table = _Table(self.snapshot)
+        table._clusters = {
+            cluster: {
+                job_id: self.borrowed(cluster, job_id) if isinstance(job, Job) else job
+                for job_id, job in list(jobs.items())
+            }
+            for cluster, jobs in list(self.clusters.items())
+        }
+        return table
+
+    def close(self) -> None:
+        """Lets go of the message, for the jobs too that were made of it."""
+        for jobs in list((self._clusters or {}).values()):
+            for job in list(jobs.values()):
+                if isinstance(job, Job) and job._record[1] is self.snapshot is not None:
+                    closed(job)
+
+
+class Jobs:
+    """Jobs of one cluster or of several, by id.
+
+    `Jobs.load` asks the controller for all jobs that there are. A collection can also be made by
+    hand, of ids or of jobs; ids alone ask nothing of the controller until `reload`.
+
+    It is used like a dict of job ids to `Job`: ``jobs[1]``, ``1 in jobs``, ``len``, iteration over
+    the ids, ``get``, ``keys``, ``values``, ``items``, ``pop``, ``update``, ``|``. Where clusters
+    differ, ``jobs[("cluster", 1)]`` names both and ``jobs["cluster"]`` is the mapping of one
+    cluster; a bare id means the local cluster, or the first one in the collection where it has
+    none of the local cluster.
+
+    All jobs of a collection share the memory that Slurm's library has filled. It is freed when the
+    collection and every job that came of it are gone; `close`, or the end of a ``with`` block,
+    does it at once. A job that is to stay is taken out with `pop` or copied with `copy.copy`.
+
+    Args:
+        jobs: Ids or jobs: a list of either, a dict of ids to jobs, or text such as ``"1,2"``.
+        frozen: Whether `reload` keeps to the jobs that are in the collection.
+
+    Raises:
+        TypeError: Something that is neither a job nor an id.
+        ValueError: A number that is no job id.
+
+    Example:
+        >>> from slurmpy import Jobs
+        >>> Jobs("1,2")
+        slurmpy.Jobs({1: slurmpy.Job(1), 2: slurmpy.Job(2)})
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_changed",
+        "_names",
+        "_reloading",
+        "_show",
+        "_table",
+        "_uid",
+        "frozen",
+    )
+
+    #: Whether `reload` keeps to the jobs that are in the collection: new ones are not added, and
+    #: those that slurmctld has forgotten are not removed.
+    frozen: bool
+
+    def __init__(
+        self,
+        jobs: Iterable[int | Job] | Mapping[int, Job] | str | None = None,
+        frozen: bool = False,  # noqa: FBT001, FBT002 - the contract's
+    ) -> None:
+        """See the class."""
+        self.frozen = frozen
+        self._table: _Table | None = _Table()
+        self._changed = True
+        self._names = False
+        self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
+        self._uid: int | None = None
+        self._reloading = threading.Lock()
+        if jobs is not None:
+            self.update(jobs)
+
+    @staticmethod
+    def load(
+        preload_passwd_info: bool = False,  # noqa: FBT001, FBT002 - the contract's
+        frozen: bool = False,  # noqa: FBT001, FBT002 - the contract's
+        *,
+        user: int | str | None = None,
+        hidden: bool = True,
+        details: bool = True,
+    ) -> Jobs:
+        """Asks the controller for all jobs (``slurm_load_jobs``).
+
+        Args:
+            preload_passwd_info: Whether to read the whole passwd and group databases now, in place
+                of one look-up for each user and group when it is first asked for.
+            frozen: Whether `reload` keeps to the jobs that are loaded now.
+            user: A user's name or uid: only the jobs of this user (``slurm_load_job_user``).
+            hidden: Whether jobs in hidden partitions and revoked ones are loaded too.
+            details: Whether the details of the resources are loaded too.
+
+        Returns:
+            The jobs.
+
+        Raises:
+            ValueError: There is no user of that name.
+            RPCError: The controller could not be asked; `ControllerUnreachable` where it did not
+                answer.
+            ConfigurationError: Slurm cannot be used as it is set up.
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> jobs[job_id].state
+            'RUNNING'
+        """
+        jobs = Jobs(frozen=frozen)
+        jobs._uid = None if user is None else _uid(user)
+        jobs._names = preload_passwd_info
+        jobs._show = (
+            lib.SHOW_LOCAL
+            | (lib.SHOW_ALL if hidden else 0)
+            | (lib.SHOW_DETAIL if details else 0)
+        )
+        snapshot = jobs._ask(0)
+        jobs._table = _Table(snapshot)
+        jobs._changed = False
+        return jobs
+
+    def reload(self) -> Jobs:
+        """Asks the controller for the jobs again.
+
+        Where nothing has changed, the controller says so and no job is sent; what depends on the
+        clock, such as ``run_time``, moves on all the same. Where something has, the collection
+        gives new `Job` objects, and those that it gave before stay as they were.
+
+        A collection of one user's jobs is always loaded in full.
+
+        Returns:
+            The collection itself.
+
+        Raises:
+            RPCError: The controller could not be asked; the collection stays as it was.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> jobs.reload() is jobs
+            True
+        """
+        with self._reloading:
+            table = self._open()
+            before = table.snapshot
+            _runtime.ensure()
+            unchanged_since = 0
+            if before and not self._changed and before.cluster == _runtime.cluster_name():
+                unchanged_since = before.message.last_update
+            snapshot = self._ask(unchanged_since)
+            if snapshot is None:
+                before.now = time.time()  # type: ignore[union-attr] - it was asked with its time
+                return self
+            fresh = _Table(snapshot)
+            if self.frozen:
+                self._keep(table, fresh)
+            if self._table is None:
+                return self._open() and self
+            self._table = fresh
+            self._changed = False
+        return self
+
+    def _ask(self, since: int) -> Snapshot | None:
+        """The controller's jobs; None where nothing has changed since that time."""
+        _runtime.ensure()
+        out = ffi.new("job_info_msg_t **")
+        if self._uid is None:
+            rc = lib.slurm_load_jobs(since, out, self._show)
+        else:
+            rc = lib.slurm_load_job_user(out, self._uid, self._show)
+        if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
+            return None
+        check(rc, "loading the jobs")
+        snapshot = load_message(out)
+        if self._names:
+            snapshot.preload_names()
+        return snapshot
+
+    @staticmethod
+    def _keep(old: _Table, new: _Table) -> None:
+        """Leaves in a new table what is in the old one, and carries over what it has lost."""
+        clusters = new.clusters
+        for cluster, jobs in list(clusters.items()):
+            kept = old.clusters.get(cluster) or old.clusters.get("") or {}
+            clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
+        for cluster, job_id in old.entries():
+            found = clusters.setdefault(new.home(None) if not cluster else cluster, {})
+            if job_id not in found:
+                job = old.job(cluster, job_id)
+                if job._record[1] is old.snapshot is not None:
+                    detach(job)
+                found[job_id] = job
+
+    def _open(self) -> _Table:
+        """The table, or an error where the collection was closed."""
+        table = self._table
+        if table is None:
+            msg = "the collection was closed: load a new one with slurmpy.Jobs.load()"
+            raise ClosedError(msg)
+        return table
+
+    def close(self) -> None:
+        """Ends the use of the collection.
+
+        From then on, the collection and the jobs that it has given raise `ClosedError`. Slurm's
+        memory is freed when nobody reads it any more: jobs that were taken out, and collections
+        made of this one, keep it. Closing twice does nothing.
+
+        Example:
+            >>> import slurmpy
+            >>> with slurmpy.Jobs.load() as jobs:
+            ...     name = jobs[job_id].name
+            >>> name
+            'sleeper'
+        """
+        table, self._table = self._table, None
+        if table is not None:
+            table.close()
+
+    def __enter__(self) -> Jobs:
+        """The collection itself."""
+        self._open()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the collection."""
+        self.close()
+
+    # ---- the mapping ----
+
+    def _find(self, key: Key) -> tuple[str, int]:
+        """The cluster and the id that a key means; KeyError where it is not there."""
+        table = self._open()
+        if isinstance(key, tuple) and len(key) == 2:
+            cluster, job_id = key
+        else:
+            cluster, job_id = table.home(None), key
+        if job_id not in table.clusters.get(cluster, {}):
+            raise KeyError(key)
+        return cluster, job_id
+
+    @overload
+    def __getitem__(self, key: Key) -> Job: ...
+    @overload
+    def __getitem__(self, key: str) -> ClusterJobs: ...
+    def __getitem__(self, key: Key | str) -> Job | ClusterJobs:
+        """A job by id, or by cluster and id; by a cluster's name, that cluster's jobs."""
+        if isinstance(key, str):
+            if key not in self._open().clusters:
+                raise KeyError(key)
+            return ClusterJobs(self, key)
+        return self._open().job(*self._find(key))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether there is such a job, given as job, as id, or as cluster and id."""
+        if isinstance(item, Job):
+            return self._place(item)[1] in self._open().clusters.get(self._place(item)[0], {})
+        try:
+            self._find(item)  # type: ignore[arg-type] - what is no key is not there
+        except (KeyError, TypeError):
+            return False
+        return True
+
+    def __len__(self) -> int:
+        """How many jobs there are."""
+        return len(self._open())
+
+    def __iter__(self) -> Iterator[int]:
+        """The ids, cluster after cluster."""
+        return (job_id for _, job_id in self._open().entries())
+
+    @overload
+    def get(self, key: Key) -> Job | None: ...
+    @overload
+    def get(self, key: Key, default: T) -> Job | T: ...
+    def get(self, key: Key, default: object = None) -> object:
+        """The job, or the default where there is none.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("1,2").get(3) is None
+            True
+        """
+        return self[key] if key in self else default
+
+    def keys(self) -> JobIds:
+        """The ids; ``keys().with_cluster()`` gives pairs of cluster and id.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> list(Jobs("1,2").keys())
+            [1, 2]
+        """
+        return JobIds(self)
+
+    def values(self) -> JobValues:
+        """The jobs.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> list(Jobs("1,2").values())
+            [slurmpy.Job(1), slurmpy.Job(2)]
+        """
+        return JobValues(self)
+
+    def items(self) -> JobItems:
+        """Ids and jobs; ``items().with_cluster()`` gives cluster, id and job.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> list(Jobs("1,2").items())
+            [(1, slurmpy.Job(1)), (2, slurmpy.Job(2))]
+        """
+        return JobItems(self)
+
+    def clusters(self) -> list[str]:
+        """The names of the clusters that the jobs are of.
+
+        Jobs that were named by id alone, and never loaded, are of the local cluster, whose name is
+        empty as long as Slurm was not asked.
+
+        Example:
+            >>> import slurmpy
+            >>> slurmpy.Jobs.load().clusters() == [slurmpy.Job.load(job_id).cluster]
+            True
+        """
+        return list(self._open().clusters)
+
+    def _place(self, job: Job) -> tuple[str, int]:
+        """Where a job belongs."""
+        return self._open().home(job._cluster) if job._cluster is None else job._cluster, job._id
+
+    def add(self, item: Job) -> None:
+        """Adds a job, in place of one with the same cluster and id.
+
+        Raises:
+            TypeError: It is no `Job`.
+
+        Example:
+            >>> from slurmpy import Job, Jobs
+            >>> jobs = Jobs()
+            >>> jobs.add(Job(3))
+            >>> jobs
+            slurmpy.Jobs({3: slurmpy.Job(3)})
+        """
+        if not isinstance(item, Job):
+            msg = f"only a slurmpy.Job can be added, not {type(item).__name__}: {item!r}"
+            raise TypeError(msg)
+        self._open().add(self._place(item)[0], item)
+        self._changed = True
+
+    def __setitem__(self, key: Key, job: Job) -> None:
+        """Adds a job under its own id."""
+        if isinstance(job, Job) and key not in (job._id, (job._cluster, job._id)):
+            msg = f"job {job._id} goes under its own id, not under {key!r}: use add()"
+            raise ValueError(msg)
+        self.add(job)
+
+    def setdefault(self, key: Key, default: Job) -> Job:
+        """The job of that key; where there is none, the default, which is added.
+
+        Example:
+            >>> from slurmpy import Job, Jobs
+            >>> Jobs().setdefault(3, Job(3))
+            slurmpy.Job(3)
+        """
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def remove(self, item: Job | Key) -> None:
+        """Takes out a job, given as job or by its key.
+
+        Raises:
+            KeyError: It is not there.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> jobs = Jobs("1,2")
+            >>> jobs.remove(1)
+            >>> jobs
+            slurmpy.Jobs({2: slurmpy.Job(2)})
+        """
+        del self[self._place(item) if isinstance(item, Job) else item]
+
+    def __delitem__(self, key: Key) -> None:
+        """Takes out a job."""
+        self._open().take(*self._find(key))
+        self._changed = True
+
+    def pop(self, key: Key, default: Any = _MISSING) -> Any:
+        """Takes out a job and gives it; it stays readable when the collection is closed.
+
+        Args:
+            key: The id, or cluster and id.
+            default: What to give where there is no such job.
+
+        Raises:
+            KeyError: There is no such job, and no default.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("1,2").pop(1)
+            slurmpy.Job(1)
+        """
+        try:
+            place = self._find(key)
+        except KeyError:
+            if default is _MISSING:
+                raise
+            return default
+        self._changed = True
+        return self._open().take(*place)
+
+    def popitem(self) -> tuple[int, Job]:
+        """Takes out some job and gives its id and it.
+
+        Raises:
+            KeyError: There is none.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("1").popitem()
+            (1, slurmpy.Job(1))
+        """
+        for cluster, job_id in self._open().entries():
+            self._changed = True
+            return job_id, self._open().take(cluster, job_id)
+        msg = "the collection is empty"
+        raise KeyError(msg)
+
+    def clear(self) -> None:
+        """Takes out all jobs; those that were given stay readable.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> jobs = Jobs("1,2")
+            >>> jobs.clear()
+            >>> len(jobs)
+            0
+        """
+        self._open()
+        self._table = _Table()
+        self._changed = True
+
+    def update(self, jobs: Jobs | Iterable[int | Job] | Mapping[int, Job] | str) -> None:
+        """Adds jobs, from whatever a collection can be made of.
+
+        Raises:
+            TypeError: Something that is neither a job nor an id.
+            ValueError: A number that is no job id.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> jobs = Jobs("1")
+            >>> jobs.update([2])
+            >>> jobs
+            slurmpy.Jobs({1: slurmpy.Job(1), 2: slurmpy.Job(2)})
+        """
+        self._open()
+        if isinstance(jobs, Jobs):
+            other = jobs._open()
+            for cluster, job_id in other.entries():
+                job = other.borrowed(cluster, job_id)
+                self._open().add(cluster if cluster else self._place(job)[0], job)
+                self._changed = True
+            return
+        if isinstance(jobs, Mapping):
+            for key, job in jobs.items():
+                self[key] = job
+            return
+        for item in _convert.job_ids(jobs) if isinstance(jobs, str) else jobs:
+            self.add(Job(item) if isinstance(item, int) else item)
+
+    def copy(self) -> Jobs:
+        """Another collection of the same jobs, on the same memory.
+
+        Closing one leaves the other as it is.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> jobs = Jobs("1")
+            >>> jobs.copy() == jobs
+            True
+        """
+        jobs = Jobs(frozen=self.frozen)
+        jobs._names, jobs._show, jobs._uid = self._names, self._show, self._uid
+        jobs._changed = self._changed
+        jobs._table = self._open().copy()
+        return jobs
+
+    __copy__ = copy
+
+    def __or__(self, other: Jobs | Mapping[int, Job]) -> Jobs:
+        """The jobs of both; of those in both, the other's."""
+        if not isinstance(other, (Jobs, Mapping)):
+            return NotImplemented
+        jobs = self.copy()
+        jobs.update(other)
+        return jobs
+
+    def __ior__(self, other: Jobs | Mapping[int, Job]) -> Jobs:
+        """Adds the jobs of the other."""
+        if not isinstance(other, (Jobs, Mapping)):
+            return NotImplemented
+        self.update(other)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same jobs."""
+        if not isinstance(other, Jobs):
+            return NotImplemented
+        return len(self) == len(other) and all(job in other for job in self.values())
+
+    __hash__ = None  # type: ignore[assignment] - it can be changed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the jobs, each with all its data."""
+        return Jobs, (list(self.values()), self.frozen)
+
+    def __repr__(self) -> str:
+        """The jobs, cut short where there are many."""
+        table = self._table
+        if table is None:
+            return "slurmpy.Jobs(closed)"
+        shown = [f"{i}: slurmpy.Job({i})" for (_, i), _ in zip(table.entries(), range(_SHOWN))]
+        if len(table) > _SHOWN:
+            shown.append(f"... {len(table) - _SHOWN} more")
+        return f"slurmpy.Jobs({{{', '.join(shown)}}})"
+
+    # ---- all of them at once ----
+
+    def _total(self, attribute: str) -> int:
+        """The sum of an attribute over the jobs where it is set."""
+        return sum(filter(None, map(operator.attrgetter(attribute), self.values())))
+
+    @property
+    def memory(self) -> int:
+        """Memory of all jobs together, in MiB; the record of waiting tasks counts once."""
+        return self._total("memory")
+
+    @property
+    def cpus(self) -> int:
+        """CPUs of all jobs together; the record of waiting tasks counts once."""
+        return self._total("cpus")
+
+    @property
+    def ntasks(self) -> int:
+        """Tasks of all jobs together; the record of waiting tasks counts once."""
+        return self._total("ntasks")
+
+    @property
+    def elapsed_cpu_time(self) -> int:
+        """Run time multiplied by CPUs, of all jobs together, in seconds."""
+        return self._total("elapsed_cpu_time")
+
+    def to_dict(self, *, multi_cluster: bool = False) -> dict[Any, dict[Any, Any]]:
+        """All attributes of all jobs.
+
+        Args:
+            multi_cluster: Whether the ids stand under the names of their clusters.
+
+        Returns:
+            Id to the job's `Job.to_dict`, or cluster to id to it.
+
+        Raises:
+            ValueError: An id is there for two clusters, and ``multi_cluster`` is not set.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("1,2").to_dict()
+            {1: {'id': 1}, 2: {'id': 2}}
+        """
+        clusters: dict[str, dict[int, Any]] = {}
+        for cluster, job_id, job in self.items().with_cluster():
+            clusters.setdefault(cluster, {})[job_id] = job.to_dict()
+        if multi_cluster:
+            return clusters
+        merged = {job_id: job for jobs in clusters.values() for job_id, job in jobs.items()}
+        if len(merged) < sum(map(len, clusters.values())):
+            msg = "jobs of several clusters have the same id: use to_dict(multi_cluster=True)"
+            raise ValueError(msg)
+        return merged
+
+    def to_json(self, *, multi_cluster: bool = False) -> str:
+        """The same as `to_dict`, as JSON; the ids are texts there.
+
+        Raises:
+            ValueError: An id is there for two clusters, and ``multi_cluster`` is not set.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("1,2").to_json()
+            '{"1": {"id": 1}, "2": {"id": 2}}'
+        """
+        return json.dumps(self.to_dict(multi_cluster=multi_cluster), default=_json)
+
+
+MutableMapping.register(Jobs)
+
+
+class ClusterJobs(Mapping[int, Job]):
+    """The jobs of one cluster in a collection: ``jobs["cluster"]``."""
+
+    __slots__ = ("_cluster", "_jobs")
+
+    def __init__(self, jobs: Jobs, cluster: str) -> None:
+        """See the class."""
+        self._jobs = jobs
+        self._cluster = cluster
+
+    def __getitem__(self, job_id: int) -> Job:
+        """A job by its id."""
+        return self._jobs[(self._cluster, job_id)]
+
+    def __iter__(self) -> Iterator[int]:
+        """The ids."""
+        return iter(list(self._jobs._open().clusters.get(self._cluster, ())))
+
+    def __len__(self) -> int:
+        """How many jobs there are."""
+        return len(self._jobs._open().clusters.get(self._cluster, ()))
+
+    def __repr__(self) -> str:
+        """The jobs."""
+        return repr(dict(self))
+
+
+class JobIds(KeysView[int]):
+    """The ids of a collection."""
+
+    __slots__ = ()
+    _mapping: Any
+
+    def __init__(self, jobs: Jobs) -> None:
+        """See the class."""
+        super().__init__(jobs)  # type: ignore[arg-type] - a mapping by registration
+
+    def with_cluster(self) -> Iterator[tuple[str, int]]:
+        """Pairs of cluster and id."""
+        entries: Iterator[tuple[str, int]] = self._mapping._open().entries()
+        return entries
+
+
+class JobValues(ValuesView[Job]):
+    """The jobs of a collection."""
+
+    __slots__ = ()
+    _mapping: Any
+
+    def __init__(self, jobs: Jobs) -> None:
+        """See the class."""
+        super().__init__(jobs)  # type: ignore[arg-type] - a mapping by registration
+
+    def __contains__(self, job: object) -> bool:
+        """Whether the job is there."""
+        return isinstance(job, Job) and job in self._mapping
+
+    def __iter__(self) -> Iterator[Job]:
+        """The jobs, cluster after cluster."""
+        return (job for _, _, job in self._mapping.items().with_cluster())
+
+
+class JobItems(ItemsView[int, Job]):
+    """Ids and jobs of a collection."""
+
+    __slots__ = ()
+    _mapping: Any
+
+    def __init__(self, jobs: Jobs) -> None:
+        """See the class."""
+        super().__init__(jobs)  # type: ignore[arg-type] - a mapping by registration
+
+    def __iter__(self) -> Iterator[tuple[int, Job]]:
+        """Pairs of id and job."""
+        return ((job_id, job) for _, job_id, job in self.with_cluster())
+
+    def with_cluster(self) -> Iterator[tuple[str, int, Job]]:
+        """Cluster, id and job."""
+        table: _Table = self._mapping._open()
+        return ((cluster, job_id, table.job(cluster, job_id)) for cluster, job_id in table.entries())
+
+
+def _uid(user: int | str) -> int:
+    """The uid of a user's name."""
+    if isinstance(user, int):
+        return user
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        msg = f"no user has the name {user!r}"
+        raise ValueError(msg) from None
+
+
+def _json(value: object) -> str:
+    """What JSON has no form for."""
+    if isinstance(value, Unlimited):
+        return str(value)
+    msg = f"no JSON for {type(value).__name__}"
+    raise TypeError(msg)
