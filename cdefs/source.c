@@ -207,8 +207,9 @@ static void slurmpy_take_words(int fd, slurmpy_trial_t *trial)
 
 static int slurmpy_limit_ms(const slurmpy_trial_t *trial)
 {
+	/* A name that cannot be resolved is tried ten times, a second apart. */
 	if (trial->stage == SLURMPY_INITIALISED)
-		return SLURMPY_READ_MS;
+		return strstr(trial->text, "getaddrinfo") ? SLURMPY_WORDS_MS : SLURMPY_READ_MS;
 	return trial->text_length ? SLURMPY_WORDS_MS : SLURMPY_SILENT_MS;
 }
 

@@ -35,10 +35,10 @@ napoleon_numpy_docstring = False
 
 def _attributes() -> str:
     """One row for each attribute, from the declarations themselves."""
-    rows = ["| attribute | type | unit | meaning | member in C |", "|---|---|---|---|---|"]
+    rows = ["| attribute | type | meaning (unit; member in C) |", "|---|---|---|"]
     for field in slurmpy.Job.fields.values():
-        cells = (f"`{field.name}`", f"`{field.type}`", field.unit, field.doc, field.member)
-        rows.append("| " + " | ".join(str(cell or "").replace("|", "\\|") for cell in cells) + " |")
+        cells = (f"`{field.name}`", f"`{field.annotation}`", " ".join(field.__doc__.split()))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
 

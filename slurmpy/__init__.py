@@ -12,6 +12,7 @@ from slurmpy._convert import UNLIMITED, Unlimited
 from slurmpy._runtime import fini, init
 from slurmpy.errors import (
     AccessDenied,
+    AuthenticationError,
     ClosedError,
     ConfigurationError,
     ControllerUnreachable,
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "UNLIMITED",
     "AccessDenied",
+    "AuthenticationError",
     "ClosedError",
     "ConfigurationError",
     "ControllerUnreachable",
@@ -45,8 +47,6 @@ __all__ = [
     "init",
 ]
 
-for _name in __all__:
-    _object = globals()[_name]
-    if isinstance(_object, type) or callable(_object):
-        _object.__module__ = "slurmpy"
-del _name, _object
+# What is public says that it is the package's, wherever it is written.
+for _public in (fini, init, *(item for item in list(globals().values()) if isinstance(item, type))):
+    _public.__module__ = __name__

@@ -1,4 +1,4 @@
-"""From Slurm's texts and numbers to Python values; nothing here touches memory that is not Python's."""
+"""From Slurm's texts and numbers to Python values; no memory but Python's is touched here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Unlimited:
 
     __slots__ = ()
 
-    def __new__(cls) -> Unlimited:  # noqa: PYI034 - there is but one, also for a subclass
+    def __new__(cls) -> Unlimited:  # noqa: PYI034 - there is but one
         """Gives the one object."""
         return UNLIMITED
 
@@ -71,7 +71,8 @@ def count(text: str) -> int:
     if match is None:
         msg = f"no count: {text!r}"
         raise ValueError(msg)
-    return int(match[1]) << 10 * _UNITS[match[2].upper()]
+    number: int = int(match[1]) << 10 * _UNITS[match[2].upper()]
+    return number
 
 
 def mebibytes(text: str) -> int:
@@ -85,7 +86,7 @@ def mebibytes(text: str) -> int:
         msg = f"no amount of memory: {text!r}"
         raise ValueError(msg)
     whole, part, unit = match.groups("")
-    scaled = int(whole + part) << 10 * _UNITS[unit.upper() or "M"]
+    scaled: int = int(whole + part) << 10 * _UNITS[unit.upper() or "M"]
     return scaled // 10 ** len(part) >> 20
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         def __get__(self, instance: None, owner: type) -> Field[T]: ...
         @overload
         def __get__(self, instance: object, owner: type) -> T: ...
+        def __get__(self, instance: object | None, owner: type) -> Field[T] | T: ...
         def __set__(self, instance: object, value: NoReturn) -> None: ...
 
 else:
@@ -45,31 +46,29 @@ class Field(_Property[T]):
 
     Attributes:
         name: Its name.
-        type: Its type, as an annotation.
+        annotation: Its type.
         unit: What the value counts, or an empty text.
         member: The members of the C struct that it comes from.
         since: The first Slurm major that has it, or an empty text.
     """
 
     name: str
-    type: str
     unit: str
     member: str
     since: str
-    __doc__: str
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what there is to know of an attribute
         self,
         getter: Callable[[Any], T],
         doc: str,
         *,
-        type: str,  # noqa: A002 - the attribute's name
+        annotation: str,
         member: str,
         unit: str = "",
         since: str = "",
     ) -> None:
         """See the class."""
-        self.type = type
+        self.annotation = annotation
         self.unit = unit
         self.member = member
         self.since = since
@@ -87,7 +86,7 @@ class Field(_Property[T]):
 
     def __repr__(self) -> str:
         """Name and type."""
-        return f"<Field {self.name}: {self.type}>"
+        return f"<Field {self.name}: {self.annotation}>"
 
 
 #: What each width of integer has for "not set" and for "no limit".
@@ -121,7 +120,7 @@ class Struct:
         annotation: str,
         unit: str = "",
     ) -> Field[T]:
-        return Field(getter, doc, type=annotation, member=member, unit=unit)
+        return Field(getter, doc, annotation=annotation, member=member, unit=unit)
 
     def _marks(self, member: str) -> tuple[int, int]:
         """The member's own marks for "not set" and "no limit"."""
@@ -216,7 +215,7 @@ class Struct:
     def parsed(
         self,
         member: str,
-        parse: Callable[[str], T],
+        parse: Callable[[str], T | None],
         doc: str,
         annotation: str,
         unit: str = "",
@@ -269,7 +268,7 @@ class Struct:
             field = Field(
                 method if supported else unsupported,
                 method.__doc__ or "",
-                type=annotation,
+                annotation=annotation,
                 member=member,
                 unit=unit,
                 since=since,
@@ -277,4 +276,3 @@ class Struct:
             return field
 
         return decorate
-

@@ -37,7 +37,7 @@ class Snapshot:
 
     __slots__ = ("cluster", "groups", "message", "now", "users")
 
-    def __init__(self, message: object, cluster: str | None, now: float) -> None:
+    def __init__(self, message: Any, cluster: str | None, now: float) -> None:
         """See the class."""
         self.message = message
         self.cluster = cluster
@@ -133,7 +133,7 @@ class Record:
         return values
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _members(struct: str) -> tuple[tuple[str, str], ...]:
     """The members that can be copied, each as ``value``, ``text`` or ``texts``."""
     kinds = {"primitive": "value", "char *": "text", "char * *": "texts"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
-from typing import Union
 
 from slurmpy._ffi import ffi, lib
 from slurmpy.errors import ConfigurationError, SlurmError, rpc_error
@@ -29,7 +29,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def init(config: Union[str, os.PathLike[str], None] = None) -> None:
+def init(config: str | os.PathLike[str] | None = None) -> None:
     """Makes Slurm ready for use.
 
     The first call of anything that needs Slurm does it as well; this is for those who want to
@@ -132,7 +132,7 @@ def _try(path: object) -> None:
     error = lib.slurmpy_trial(path, trial)
     if error:
         raise OSError(error, f"no child process for a trial of Slurm: {os.strerror(error)}")
-    words = " ".join(ffi.string(trial.text).decode("utf-8", "replace").split())
+    words = _words(ffi.string(trial.text).decode("utf-8", "replace"))
     if trial.stage != lib.SLURMPY_ANSWERED:
         where = _config or os.environ.get("SLURM_CONF") or "Slurm's own default"
         why = words or ("no answer in time" if trial.timed_out else "the trial ended silently")
@@ -140,3 +140,13 @@ def _try(path: object) -> None:
         raise ConfigurationError(msg)
     if trial.rc and lib.SLURM_NO_CHANGE_IN_DATA not in (trial.rc, trial.error):
         raise rpc_error(trial.rc, trial.error, words or "asking the controller")
+
+
+def _words(text: str) -> str:
+    """What Slurm printed, without its program's name and without what it says again and again."""
+    lines: dict[str, str] = {}
+    for line in text.splitlines():
+        words = re.sub(r"^\S+: (?=error: |fatal: )", "", line).strip()
+        if words:
+            lines.setdefault(re.sub(r"-?\d+", "0", words), words)
+    return "; ".join(lines.values())

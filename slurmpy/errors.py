@@ -6,6 +6,7 @@
     ├── RPCError                     a call to Slurm failed: errno, name, msg
     │   ├── InvalidJobId             + LookupError
     │   ├── AccessDenied             + PermissionError
+    │   │   └── AuthenticationError
     │   └── ControllerUnreachable    + ConnectionError
     ├── ConfigurationError           + ValueError: Slurm cannot be used as it is set up
     ├── NotLoaded                    a value of a job that was never asked for
@@ -18,12 +19,13 @@ An error of a code that has no class of its own is an `RPCError` with its number
 from __future__ import annotations
 
 import errno as _errno
-from typing import Any
+from typing import Any, ClassVar
 
 from slurmpy._ffi import MAJOR, ffi, lib
 
 __all__ = [
     "AccessDenied",
+    "AuthenticationError",
     "ClosedError",
     "ConfigurationError",
     "ControllerUnreachable",
@@ -61,12 +63,12 @@ class RPCError(SlurmError):
         'Invalid job id specified'
     """
 
-    errno: int
+    errno: Any
     name: str
     msg: str
 
     #: Slurm's code -> class, filled by the classes below.
-    _classes: dict[str, type[RPCError]] = {}
+    _classes: ClassVar[dict[str, type[RPCError]]] = {}
 
     def __init_subclass__(cls, codes: tuple[str, ...] = (), **kwargs: Any) -> None:
         """Enters the class for the codes that it stands for."""
@@ -101,14 +103,26 @@ class AccessDenied(
     codes=(
         "ESLURM_ACCESS_DENIED",
         "ESLURM_USER_ID_MISSING",
-        "SLURM_PROTOCOL_AUTHENTICATION_ERROR",
-        "ESLURM_AUTH_CRED_INVALID",
-        "ESLURM_AUTH_UNABLE_TO_SIGN",
         "EACCES",
         "EPERM",
     ),
 ):
-    """Slurm does not let this user do that, or does not know who asks."""
+    """Slurm does not let this user do that."""
+
+
+class AuthenticationError(
+    AccessDenied,
+    codes=(
+        "SLURM_PROTOCOL_AUTHENTICATION_ERROR",
+        "ESLURM_AUTH_CRED_INVALID",
+        "ESLURM_AUTH_FOPEN_ERROR",
+        "ESLURM_AUTH_NET_ERROR",
+        "ESLURM_AUTH_UNABLE_TO_SIGN",
+        "ESLURM_AUTH_INVALID",
+        "ESLURM_AUTH_UNPACK",
+    ),
+):
+    """Slurm cannot tell who asks: munge does not answer, or its key is not the controller's."""
 
 
 class ControllerUnreachable(

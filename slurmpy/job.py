@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slurmpy import _convert, _runtime
-from slurmpy._convert import Dependencies
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._records import Member, Record, Snapshot, from_members, load_message, to_members
@@ -87,7 +86,8 @@ def _per_cpu(memory: int) -> int | None:
     """MiB a CPU; None where the memory is meant for each node."""
     if memory == lib.NO_VAL64 or not memory & lib.MEM_PER_CPU:
         return None
-    return memory ^ lib.MEM_PER_CPU
+    amount: int = memory ^ lib.MEM_PER_CPU
+    return amount
 
 
 def _cores(spec: int) -> int | None:
@@ -97,11 +97,12 @@ def _cores(spec: int) -> int | None:
 def _threads(spec: int) -> int | None:
     if spec == lib.NO_VAL16 or not spec & lib.CORE_SPEC_THREAD:
         return None
-    return spec ^ lib.CORE_SPEC_THREAD
+    threads: int = spec ^ lib.CORE_SPEC_THREAD
+    return threads
 
 
 def _nice(value: int) -> int | None:
-    return None if value == lib.NO_VAL else value - lib.NICE_OFFSET
+    return None if value == lib.NO_VAL else value - int(lib.NICE_OFFSET)
 
 
 def _billable(value: float) -> float | None:

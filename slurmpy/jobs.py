@@ -8,7 +8,7 @@ import pwd
 import threading
 import time
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, MutableMapping, ValuesView
-from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, overload
 
 from slurmpy import _convert, _runtime
 from slurmpy._convert import Unlimited
@@ -43,7 +43,7 @@ class _Table:
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
-        self._array = snapshot.message.job_array if snapshot else None
+        self._array: Any = snapshot.message.job_array if snapshot else None
         self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
         self._lock = threading.Lock()
 
@@ -79,7 +79,8 @@ class _Table:
         with self._lock:
             job = jobs[job_id]
             if not isinstance(job, Job):
-                job = jobs[job_id] = Job._at(self._array + job, self.snapshot, job_id)
+                owner = cast("Snapshot", self.snapshot)
+                job = jobs[job_id] = Job._at(self._array + job, owner, job_id)
         return job
 
     def entries(self) -> Iterator[tuple[str, int]]:
@@ -101,13 +102,13 @@ class _Table:
             del self.clusters[cluster]
         return job
 
-    def home(self, cluster: str | None) -> str:
+    def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
-        clusters = self.clusters
-        for name in (cluster, _runtime.cluster_name(), ""):
-            if name is not None and name in clusters:
+        local = _runtime.cluster_name() or ""
+        for name in (local, ""):
+            if name in self.clusters:
                 return name
-        return cluster or next(iter(clusters), _runtime.cluster_name() or "")
+        return next(iter(self.clusters), local)
 
     def borrowed(self, cluster: str, job_id: int) -> Job:
         """A job for another collection, on the same memory, that this one does not close."""
@@ -183,7 +184,7 @@ class Jobs:
     def __init__(
         self,
         jobs: Iterable[int | Job] | Mapping[int, Job] | str | None = None,
-        frozen: bool = False,  # noqa: FBT001, FBT002 - the contract's
+        frozen: bool = False,
     ) -> None:
         """See the class."""
         self.frozen = frozen
@@ -198,8 +199,8 @@ class Jobs:
 
     @staticmethod
     def load(
-        preload_passwd_info: bool = False,  # noqa: FBT001, FBT002 - the contract's
-        frozen: bool = False,  # noqa: FBT001, FBT002 - the contract's
+        preload_passwd_info: bool = False,
+        frozen: bool = False,
         *,
         user: int | str | None = None,
         hidden: bool = True,
@@ -234,9 +235,7 @@ class Jobs:
         jobs._uid = None if user is None else _uid(user)
         jobs._names = preload_passwd_info
         jobs._show = (
-            lib.SHOW_LOCAL
-            | (lib.SHOW_ALL if hidden else 0)
-            | (lib.SHOW_DETAIL if details else 0)
+            lib.SHOW_LOCAL | (lib.SHOW_ALL if hidden else 0) | (lib.SHOW_DETAIL if details else 0)
         )
         snapshot = jobs._ask(0)
         jobs._table = _Table(snapshot)
@@ -275,13 +274,12 @@ class Jobs:
                 unchanged_since = before.message.last_update
             snapshot = self._ask(unchanged_since)
             if snapshot is None:
-                before.now = time.time()  # type: ignore[union-attr] - it was asked with its time
+                before.now = time.time()  # type: ignore[union-attr]  # it was asked with its time
                 return self
             fresh = _Table(snapshot)
             if self.frozen:
                 self._keep(table, fresh)
-            if self._table is None:
-                return self._open() and self
+            self._open()
             self._table = fresh
             self._changed = False
         return self
@@ -310,7 +308,7 @@ class Jobs:
             kept = old.clusters.get(cluster) or old.clusters.get("") or {}
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
         for cluster, job_id in old.entries():
-            found = clusters.setdefault(new.home(None) if not cluster else cluster, {})
+            found = clusters.setdefault(cluster or new.home(), {})
             if job_id not in found:
                 job = old.job(cluster, job_id)
                 if job._record[1] is old.snapshot is not None:
@@ -343,7 +341,7 @@ class Jobs:
         if table is not None:
             table.close()
 
-    def __enter__(self) -> Jobs:
+    def __enter__(self) -> Jobs:  # noqa: PYI034 - Self is not in Python 3.9
         """The collection itself."""
         self._open()
         return self
@@ -362,10 +360,10 @@ class Jobs:
     def _find(self, key: Key) -> tuple[str, int]:
         """The cluster and the id that a key means; KeyError where it is not there."""
         table = self._open()
-        if isinstance(key, tuple) and len(key) == 2:
+        if isinstance(key, tuple):
             cluster, job_id = key
         else:
-            cluster, job_id = table.home(None), key
+            cluster, job_id = table.home(), key
         if job_id not in table.clusters.get(cluster, {}):
             raise KeyError(key)
         return cluster, job_id
@@ -387,7 +385,7 @@ class Jobs:
         if isinstance(item, Job):
             return self._place(item)[1] in self._open().clusters.get(self._place(item)[0], {})
         try:
-            self._find(item)  # type: ignore[arg-type] - what is no key is not there
+            self._find(item)  # type: ignore[arg-type]  # what is no key is not there
         except (KeyError, TypeError):
             return False
         return True
@@ -412,7 +410,10 @@ class Jobs:
             >>> Jobs("1,2").get(3) is None
             True
         """
-        return self[key] if key in self else default
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def keys(self) -> JobIds:
         """The ids; ``keys().with_cluster()`` gives pairs of cluster and id.
@@ -459,9 +460,9 @@ class Jobs:
 
     def _place(self, job: Job) -> tuple[str, int]:
         """Where a job belongs."""
-        return self._open().home(job._cluster) if job._cluster is None else job._cluster, job._id
+        return self._open().home() if job._cluster is None else job._cluster, job._id
 
-    def add(self, item: Job) -> None:
+    def add(self, item: object) -> None:
         """Adds a job, in place of one with the same cluster and id.
 
         Raises:
@@ -480,7 +481,7 @@ class Jobs:
         self._open().add(self._place(item)[0], item)
         self._changed = True
 
-    def __setitem__(self, key: Key, job: Job) -> None:
+    def __setitem__(self, key: object, job: object) -> None:
         """Adds a job under its own id."""
         if isinstance(job, Job) and key not in (job._id, (job._cluster, job._id)):
             msg = f"job {job._id} goes under its own id, not under {key!r}: use add()"
@@ -593,7 +594,7 @@ class Jobs:
             other = jobs._open()
             for cluster, job_id in other.entries():
                 job = other.borrowed(cluster, job_id)
-                self._open().add(cluster if cluster else self._place(job)[0], job)
+                self._open().add(cluster or self._place(job)[0], job)
                 self._changed = True
             return
         if isinstance(jobs, Mapping):
@@ -630,7 +631,7 @@ class Jobs:
         jobs.update(other)
         return jobs
 
-    def __ior__(self, other: Jobs | Mapping[int, Job]) -> Jobs:
+    def __ior__(self, other: Jobs | Mapping[int, Job]) -> Jobs:  # noqa: PYI034 - as above
         """Adds the jobs of the other."""
         if not isinstance(other, (Jobs, Mapping)):
             return NotImplemented
@@ -643,7 +644,7 @@ class Jobs:
             return NotImplemented
         return len(self) == len(other) and all(job in other for job in self.values())
 
-    __hash__ = None  # type: ignore[assignment] - it can be changed
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the jobs, each with all its data."""
@@ -727,7 +728,7 @@ class Jobs:
         return json.dumps(self.to_dict(multi_cluster=multi_cluster), default=_json)
 
 
-MutableMapping.register(Jobs)
+MutableMapping.register(Jobs)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class ClusterJobs(Mapping[int, Job]):
@@ -765,7 +766,7 @@ class JobIds(KeysView[int]):
 
     def __init__(self, jobs: Jobs) -> None:
         """See the class."""
-        super().__init__(jobs)  # type: ignore[arg-type] - a mapping by registration
+        super().__init__(jobs)
 
     def with_cluster(self) -> Iterator[tuple[str, int]]:
         """Pairs of cluster and id."""
@@ -781,7 +782,7 @@ class JobValues(ValuesView[Job]):
 
     def __init__(self, jobs: Jobs) -> None:
         """See the class."""
-        super().__init__(jobs)  # type: ignore[arg-type] - a mapping by registration
+        super().__init__(jobs)
 
     def __contains__(self, job: object) -> bool:
         """Whether the job is there."""
@@ -800,7 +801,7 @@ class JobItems(ItemsView[int, Job]):
 
     def __init__(self, jobs: Jobs) -> None:
         """See the class."""
-        super().__init__(jobs)  # type: ignore[arg-type] - a mapping by registration
+        super().__init__(jobs)
 
     def __iter__(self) -> Iterator[tuple[int, Job]]:
         """Pairs of id and job."""
@@ -809,7 +810,9 @@ class JobItems(ItemsView[int, Job]):
     def with_cluster(self) -> Iterator[tuple[str, int, Job]]:
         """Cluster, id and job."""
         table: _Table = self._mapping._open()
-        return ((cluster, job_id, table.job(cluster, job_id)) for cluster, job_id in table.entries())
+        return (
+            (cluster, job_id, table.job(cluster, job_id)) for cluster, job_id in table.entries()
+        )
 
 
 def _uid(user: int | str) -> int:

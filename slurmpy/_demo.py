@@ -1,0 +1,129 @@
+"""`python -m slurmpy demo`: a real Slurm on this machine, jobs of many kinds, and how they read."""
+
+from __future__ import annotations
+
+import code
+import sys
+import time
+from pathlib import Path
+
+import slurmpy
+from slurmpy._cli import job_lines, job_number, table
+from slurmpy.testing import LocalCluster, LocalClusterError
+
+__all__ = ["cluster", "run", "submit", "wait_for"]
+
+PATIENCE = 30.0
+
+ADVICE = """
+To go on in a REPL, with a cluster of your own:
+
+    $ {python}
+    >>> import slurmpy
+    >>> from slurmpy.testing import LocalCluster
+    >>> cluster = LocalCluster()
+    >>> cluster.start()
+    >>> cluster.run("sbatch", "--wrap", "sleep 60")
+    >>> slurmpy.Jobs.load()
+    >>> cluster.stop()
+
+or with the jobs above:  {python} -m slurmpy demo --interactive
+On a machine that has a Slurm cluster:  {python} -m slurmpy jobs
+"""
+
+
+def cluster() -> LocalCluster:
+    """The cluster of the demo: four nodes, two of them with two GPUs that are none."""
+    return LocalCluster(
+        nodes=4,
+        cpus=8,
+        gpus={"n1": 2, "n2": 2},
+        # By default the reason why a job waits is looked at again only after a minute.
+        extra_conf="SchedulerParameters=batch_sched_delay=1,bf_interval=1,sched_interval=1",
+    )
+
+
+def submit(slurm: LocalCluster) -> dict[str, str]:
+    """Submit jobs of many kinds with sbatch.
+
+    Returns:
+        By the job's number as squeue writes it, the state that it has to reach, or the reason why
+        it has to wait.
+    """
+
+    def sbatch(name: str, command: str, *options: str) -> str:
+        given = (f"--job-name={name}", f"--wrap={command}", "--output=/dev/null", *options)
+        return slurm.run("sbatch", "--parsable", "--mem=100", "--time=60", *given).strip()
+
+    expected = {}
+    simulate = sbatch("simulate", "sleep 600", "--nodes=2", "--ntasks=4")
+    expected[simulate] = "RUNNING"
+    sweep = sbatch("sweep", "sleep 600", "--array=0-9%2")
+    expected.update({f"{sweep}_0": "RUNNING", f"{sweep}_1": "RUNNING"})
+    expected[f"{sweep}_[2-9%2]"] = "JobArrayTaskLimit"
+    expected[sbatch("train", "sleep 600", "--gres=gpu:1", "--cpus-per-task=2")] = "RUNNING"
+    expected[sbatch("hello", "echo hello")] = "COMPLETED"
+    expected[sbatch("broken", "exit 3")] = "FAILED"
+    unwanted = sbatch("unwanted", "sleep 600")
+    slurm.run("scancel", unwanted)
+    expected[unwanted] = "CANCELLED"
+    expected[sbatch("collect", "true", f"--dependency=afterok:{simulate}")] = "Dependency"
+    expected[sbatch("held", "true", "--hold")] = "JobHeldUser"
+    expected[sbatch("tonight", "true", "--begin=now+8hours")] = "BeginTime"
+    # The last, since what comes after a job that waits for resources waits for that job.
+    expected[sbatch("whole", "true", "--nodes=4", "--exclusive")] = "Resources"
+    return expected
+
+
+def wait_for(expected: dict[str, str]) -> slurmpy.Jobs:
+    """Wait until every job is where it has to be, and return the jobs.
+
+    Raises:
+        TimeoutError: They are not; the message says which.
+    """
+    deadline = time.monotonic() + PATIENCE
+    jobs = slurmpy.Jobs.load()
+    while True:
+        found = {
+            job_number(job): job.state_reason if job.state == "PENDING" else job.state
+            for job in jobs.values()
+        }
+        if found == expected:
+            return jobs
+        if time.monotonic() > deadline:
+            msg = f"after {PATIENCE:.0f} s the jobs are {found} and not {expected}"
+            raise TimeoutError(msg)
+        time.sleep(0.2)
+        jobs.reload()
+
+
+def run(*, interactive: bool = False) -> None:
+    """Start a cluster, show its jobs, and stop it."""
+    try:
+        show(interactive=interactive)
+    except (LocalClusterError, TimeoutError) as error:
+        sys.exit(f"slurmpy: {error}")
+    if not interactive:
+        executable, here = Path(sys.executable), Path.cwd()
+        python = executable.relative_to(here) if here in executable.parents else "python"
+        print(ADVICE.format(python=python), end="")
+
+
+def show(*, interactive: bool) -> None:
+    """Run a cluster for as long as its jobs are shown."""
+    print("Starting slurmctld and four slurmds ...", flush=True)
+    with cluster() as slurm:
+        expected = submit(slurm)
+        jobs = wait_for(expected)
+        print("\nslurmpy.Jobs.load():\n")
+        print("\n".join(table(jobs.values())))
+        job = next(job for job in jobs.values() if job.name == "train")
+        print(f"\nslurmpy.Job.load({job.id}):\n")
+        print("\n".join(job_lines(slurmpy.Job.load(job.id))))
+        if interactive:
+            code.interact(
+                "\nHere are `slurmpy`, `jobs` and `cluster`. Ctrl-D stops the cluster.",
+                local={"slurmpy": slurmpy, "jobs": jobs, "cluster": slurm},
+                exitmsg="",
+            )
+    print("\nThe cluster is stopped.")
