@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Union
-
 from slurmpy._ffi import lib
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Union
+
+    Dependencies = dict[str, Union[list[Union[int, str]], bool, str]]
 
 __all__ = [
     "UNLIMITED",
@@ -54,11 +55,7 @@ class Unlimited:
 #: Where a count or a duration has no limit (Slurm's ``INFINITE``); ``"UNLIMITED"`` in JSON.
 UNLIMITED: Unlimited = object.__new__(Unlimited)
 
-Dependencies = dict[str, Union[list[Union[int, str]], bool, str]]
-
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
-_COUNT = re.compile(r"(\d+)([KMGTPE]?)", re.IGNORECASE)
-_DEPENDENCY = re.compile(r"(?P<type>[a-z]+):(?P<job>[^()]+)(?:\((?P<state>[a-z]+)\))?")
 
 
 def count(text: str) -> int:
@@ -67,12 +64,12 @@ def count(text: str) -> int:
     Raises:
         ValueError: The text is no count.
     """
-    match = _COUNT.fullmatch(text)
-    if match is None:
+    digits = text.rstrip("KMGTPEkmgtpe")
+    unit = _UNITS.get(text[len(digits) :].upper())
+    if unit is None or not (digits.isascii() and digits.isdigit()):
         msg = f"no count: {text!r}"
         raise ValueError(msg)
-    number: int = int(match[1]) << 10 * _UNITS[match[2].upper()]
-    return number
+    return int(digits) << 10 * unit
 
 
 def mebibytes(text: str) -> int:
@@ -81,24 +78,30 @@ def mebibytes(text: str) -> int:
     Raises:
         ValueError: The text is no amount of memory.
     """
-    match = re.fullmatch(r"(\d+)(?:\.(\d+))?([KMGTPE]?)", text, re.IGNORECASE)
+    import re
+
+    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))?([KMGTPE]?)", text, re.IGNORECASE)
     if match is None:
         msg = f"no amount of memory: {text!r}"
         raise ValueError(msg)
     whole, part, unit = match.groups("")
     scaled: int = int(whole + part) << 10 * _UNITS[unit.upper() or "M"]
-    return scaled // 10 ** len(part) >> 20
+    divisor: int = 10 ** len(part)
+    return scaled // divisor >> 20
 
 
 def gres(text: str) -> dict[str, int]:
     """``"gres:gpu:tesla:2,gres/shard"`` as ``{"gpu:tesla": 2, "shard": 1}``."""
     found: dict[str, int] = {}
     for item in filter(None, text.split(",")):
-        name = re.sub(r"^gres[:/]", "", item)
-        name, _, number = name.rpartition("=") if "=" in name else name.rpartition(":")
-        if not name or not _COUNT.fullmatch(number):
-            name, number = f"{name}:{number}" if name else number, "1"
-        found[name] = found.get(name, 0) + count(number)
+        text = item[5:] if item.startswith(("gres:", "gres/")) else item
+        name, _, number = text.rpartition("=" if "=" in text else ":")
+        try:
+            amount = count(number) if name else 1
+        except ValueError:
+            name, amount = text, 1
+        name = name or text
+        found[name] = found.get(name, 0) + amount
     return found
 
 
@@ -143,9 +146,11 @@ def dependencies(text: str) -> Dependencies:
     ``"satisfy"`` is ``"all"`` or ``"any"``. An item that is of no form known here is kept whole
     under ``"other"``.
     """
+    import re
+
     found: Dependencies = {}
     for item in filter(None, re.split(r"[,?]", text)):
-        match = _DEPENDENCY.fullmatch(item)
+        match = re.fullmatch(r"(?P<type>[a-z]+):(?P<job>[^()]+)(?:\((?P<state>[a-z]+)\))?", item)
         if match:
             job, failed = match["job"], match["state"] not in (None, "unfulfilled")
             plain = not failed and job.isascii() and job.isdigit()
@@ -179,7 +184,7 @@ def job_ids(text: str) -> list[int]:
     """
     ids = []
     for item in text.split(","):
-        if not re.fullmatch(r"\s*[0-9]+\s*", item):
+        if not (item.isascii() and item.strip().isdigit()):
             msg = f"no job id: {item.strip()!r} (ids are numbers, separated by commas)"
             raise ValueError(msg)
         ids.append(int(item))

@@ -7,20 +7,18 @@ are made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar, overload
-
 from slurmpy._convert import UNLIMITED, Unlimited
 from slurmpy._ffi import ffi, lib
 from slurmpy.errors import UnsupportedField
 
-if TYPE_CHECKING:
-    from typing import NoReturn
-
 __all__ = ["Field", "Struct"]
 
-T = TypeVar("T")
-
+# typing costs a quarter of `import slurmpy`, and only type checkers need it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Callable, Generic, NoReturn, TypeVar, overload
+
+    T = TypeVar("T")
 
     class _Property(Generic[T]):
         """What a type checker sees of a field: a value that can be read."""
@@ -41,7 +39,7 @@ else:
             return cls
 
 
-class Field(_Property[T]):
+class Field(_Property["T"]):
     """An attribute of a record.
 
     Attributes:

@@ -10,20 +10,21 @@ import functools
 import grp
 import pwd
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 from slurmpy import _runtime
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Field
 from slurmpy.errors import ClosedError, UnsupportedField
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, ClassVar, Union
+
+    #: A member of a struct that owns its memory, as Python holds it.
+    Member = Union[int, float, bytes, list[bytes]]
 
 __all__ = ["Record", "Snapshot", "closed", "load_message"]
-
-#: A member of a struct that owns its memory, as Python holds it.
-Member = Union[int, float, bytes, "list[bytes]"]
 
 
 class Snapshot:

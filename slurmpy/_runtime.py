@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 
 from slurmpy._ffi import ffi, lib
@@ -144,6 +143,8 @@ def _try(path: object) -> None:
 
 def _words(text: str) -> str:
     """What Slurm printed, without its program's name and without what it says again and again."""
+    import re
+
     lines: dict[str, str] = {}
     for line in text.splitlines():
         words = re.sub(r"^\S+: (?=error: |fatal: )", "", line).strip()

@@ -19,9 +19,12 @@ An error of a code that has no class of its own is an `RPCError` with its number
 from __future__ import annotations
 
 import errno as _errno
-from typing import Any, ClassVar
 
 from slurmpy._ffi import MAJOR, ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
 
 __all__ = [
     "AccessDenied",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from slurmpy import _convert, _runtime
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
-from slurmpy._records import Member, Record, Snapshot, from_members, load_message, to_members
+from slurmpy._records import Record, Snapshot, from_members, load_message, to_members
 from slurmpy.errors import ConfigurationError, InvalidJobId, NotLoaded, check
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
+
+    from slurmpy._records import Member
 
 __all__ = ["Job"]
 
@@ -158,7 +160,7 @@ class Job(Record):
         self._record = _NotLoaded(job_id), None
 
     @classmethod
-    def _at(cls, ptr: Any, owner: Snapshot, job_id: int) -> Job:
+    def _at(cls, ptr: Any, owner: Any, job_id: int) -> Job:
         """The job at a place in memory that its owner keeps."""
         job = cls.__new__(cls)
         job._id = job_id

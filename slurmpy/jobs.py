@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import pwd
 import threading
 import time
-from collections.abc import ItemsView, Iterable, KeysView, Mapping, MutableMapping, ValuesView
-from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, overload
+from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 
 from slurmpy import _convert, _runtime
 from slurmpy._convert import Unlimited
@@ -17,16 +15,18 @@ from slurmpy._records import Snapshot, closed, load_message
 from slurmpy.errors import ClosedError, check
 from slurmpy.job import Job, detach
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
+    from typing import Any, TypeVar, Union, overload
+
+    T = TypeVar("T")
+
+    # What names a job in a collection: its id, or its cluster and its id.
+    Key = Union[int, tuple[str, int]]
 
 __all__ = ["ClusterJobs", "JobIds", "JobItems", "JobValues", "Jobs"]
-
-T = TypeVar("T")
-
-#: What names a job in a collection: its id, or its cluster and its id.
-Key = Union[int, tuple[str, int]]
 
 _MISSING: Any = object()
 _SHOWN = 10
@@ -79,8 +79,7 @@ class _Table:
         with self._lock:
             job = jobs[job_id]
             if not isinstance(job, Job):
-                owner = cast("Snapshot", self.snapshot)
-                job = jobs[job_id] = Job._at(self._array + job, owner, job_id)
+                job = jobs[job_id] = Job._at(self._array + job, self.snapshot, job_id)
         return job
 
     def entries(self) -> Iterator[tuple[str, int]]:
@@ -368,10 +367,13 @@ class Jobs:
             raise KeyError(key)
         return cluster, job_id
 
-    @overload
-    def __getitem__(self, key: Key) -> Job: ...
-    @overload
-    def __getitem__(self, key: str) -> ClusterJobs: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: Key) -> Job: ...
+        @overload
+        def __getitem__(self, key: str) -> ClusterJobs: ...
+
     def __getitem__(self, key: Key | str) -> Job | ClusterJobs:
         """A job by id, or by cluster and id; by a cluster's name, that cluster's jobs."""
         if isinstance(key, str):
@@ -398,10 +400,13 @@ class Jobs:
         """The ids, cluster after cluster."""
         return (job_id for _, job_id in self._open().entries())
 
-    @overload
-    def get(self, key: Key) -> Job | None: ...
-    @overload
-    def get(self, key: Key, default: T) -> Job | T: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def get(self, key: Key) -> Job | None: ...
+        @overload
+        def get(self, key: Key, default: T) -> Job | T: ...
+
     def get(self, key: Key, default: object = None) -> object:
         """The job, or the default where there is none.
 
@@ -725,6 +730,8 @@ class Jobs:
             >>> Jobs("1,2").to_json()
             '{"1": {"id": 1}, "2": {"id": 2}}'
         """
+        import json
+
         return json.dumps(self.to_dict(multi_cluster=multi_cluster), default=_json)
 
 
