@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -176,8 +175,25 @@ class Config:
                 read.append((key, stripped))
         return read
 
-    def slurm_conf(self, folder: Path, ports: list[int], version: tuple[int, int]) -> str:
-        """The text of slurm.conf; `ports` are slurmctld's, then those of the nodes."""
+    def slurm_conf(
+        self,
+        folder: Path,
+        host: str,
+        address: str,
+        ports: Mapping[str, int],
+        version: tuple[int, int],
+        communication: str,
+    ) -> str:
+        """The text of slurm.conf.
+
+        Args:
+            folder: The cluster's folder.
+            host: The name of the machine, as the daemons see it.
+            address: The address that they listen on.
+            ports: The port of each daemon, by the daemon's name.
+            version: Slurm's major version.
+            communication: Where to listen; not the same for daemons and for commands.
+        """
         try:
             user = pwd.getpwuid(os.geteuid()).pw_name
         except KeyError:
@@ -185,23 +201,21 @@ class Config:
                 f"Slurm needs a name for the user that runs it, and user id {os.geteuid()} has"
                 " none in the passwd database"
             ) from None
-        host = socket.gethostname().partition(".")[0]
         settings = {
             "ClusterName": self.name,
-            "SlurmctldHost": f"{host}(127.0.0.1)",
-            "SlurmctldPort": str(ports[0]),
+            "SlurmctldHost": f"{host}({address})",
+            "SlurmctldPort": str(ports["slurmctld"]),
             "SlurmUser": user,
             "SlurmdUser": user,
             "AuthType": "auth/munge",
             "AuthInfo": f"socket={folder}/munge.socket",
             "StateSaveLocation": f"{folder}/state",
             "SlurmdSpoolDir": f"{folder}/spool-%n",
-            "SlurmctldPidFile": f"{folder}/slurmctld.pid",
-            "SlurmdPidFile": f"{folder}/slurmd-%n.pid",
             "SlurmctldLogFile": f"{folder}/slurmctld.log",
             "SlurmdLogFile": f"{folder}/slurmd-%n.log",
-            # Without these two Slurm listens on every address of the machine.
-            "CommunicationParameters": "NoCtldInAddrAny,NoInAddrAny",
+            "SlurmctldPidFile": f"{folder}/slurmctld.pid",
+            "SlurmdPidFile": f"{folder}/slurmd-%n.pid",
+            "CommunicationParameters": communication,
             # All of this works without cgroups, and as any user.
             "ProctrackType": "proctrack/linuxproc",
             "TaskPlugin": "task/none",
@@ -217,12 +231,14 @@ class Config:
             "ReturnToService": "2",
             # Jobs start, end and are looked at again at once, not after seconds.
             "SchedulerType": "sched/backfill",
-            "SchedulerParameters": "batch_sched_delay=0,bf_interval=1,sched_interval=5",
+            "SchedulerParameters": "batch_sched_delay=1,bf_interval=1",
             "KillWait": "2",
             # The limits of the program that submits may be more than slurmd can give.
             "PropagateResourceLimits": "NONE",
             "MailProg": "/bin/true",
         }
+        if address != "127.0.0.1":
+            settings["TaskProlog"] = f"{folder}/task-prolog"
         if version < (23, 2):
             settings["SwitchType"] = "switch/none"
         if self.gpus:
@@ -237,17 +253,17 @@ class Config:
         lines = [f"{key}={value}" for key, value in settings.items() if key.lower() not in keys]
         lines += [text for _, text in self.extra]
         lines += [
-            line(f"NodeName={node}", self.node_line(node, host, port))
-            for node, port in zip(self.nodes, ports[1:])
+            line(f"NodeName={node}", self.node_line(node, host, address, ports[f"slurmd-{node}"]))
+            for node in self.nodes
         ]
         lines += [line(f"PartitionName={name}", rest) for name, rest in self.partitions.items()]
         return "\n".join(lines) + "\n"
 
-    def node_line(self, node: str, host: str, port: int) -> dict[str, str]:
+    def node_line(self, node: str, host: str, address: str, port: int) -> dict[str, str]:
         """What slurm.conf says of one node."""
         settings = {
             "NodeHostname": host,
-            "NodeAddr": "127.0.0.1",
+            "NodeAddr": address,
             "Port": str(port),
             "CPUs": str(self.cpus),
             "RealMemory": str(self.memory),
@@ -258,20 +274,16 @@ class Config:
             )
         return merged(settings, self.node_options.get(node, {}))
 
-    def gpu_files(self, folder: Path) -> dict[str, list[Path]]:
-        """The device files of each type of GPU, which all nodes share."""
-        files = {}
-        first = 0
-        for kind, count in self.gpus.items():
-            files[kind] = [folder / f"gpu{number}" for number in range(first, first + count)]
-            first += count
-        return files
+    def gpu_files(self, folder: Path) -> list[Path]:
+        """The device files of the GPUs, which all nodes have in common."""
+        return [folder / f"gpu{number}" for number in range(sum(self.gpus.values()))]
 
     def gres_conf(self, folder: Path) -> str:
         """The text of gres.conf."""
+        files = iter(self.gpu_files(folder))
         lines = ["AutoDetect=off"] if self.gpus else []
-        for kind, files in self.gpu_files(folder).items():
+        for kind, count in self.gpus.items():
             type_ = f" Type={kind}" if kind else ""
-            names = ",".join(str(file) for file in files)
+            names = ",".join(str(next(files)) for _ in range(count))
             lines.append(f"NodeName={','.join(self.nodes)} Name=gpu{type_} File={names}")
         return "\n".join([*lines, self.gres]) + "\n"

@@ -1,14 +1,16 @@
 """The process that ends a `LocalCluster`, whatever becomes of the program that started it.
 
-`LocalCluster` runs this file as a program of its own, with the standard library alone. It makes the cluster's folder, reserves its ports, and
-starts its daemons, so that nothing of the cluster exists before something is there to end it. It ends when it is told to, when
-its standard input closes, or when the program that started it is gone: then every process that descends from it is killed,
-and the folder is removed.
+`LocalCluster` runs this file as a program of its own, with nothing but the standard library. The
+guardian makes the cluster's folder, reserves its ports and starts its daemons, so that nothing of
+the cluster exists before there is somebody to end it. It ends the cluster when its standard input
+closes, when the program that started it is gone, or when it gets a signal: it kills every process
+below itself and removes the folder.
 
-A job can detach itself from its slurmstepd, and slurmstepd detaches itself from slurmd. Neither gets away: the
-guardian is a child subreaper (see prctl(2)), so that a process whose parent has ended becomes the guardian's child, not init's.
+Slurm's daemons, slurmstepd and many a job detach themselves from whoever started them. None gets
+away: the guardian is a child subreaper (see prctl(2)), so a process whose parent has ended becomes
+the guardian's child, not init's.
 
-It reads commands and writes answers, one JSON object a line. `LocalCluster` is the only one to speak to it.
+It reads commands and writes answers, one JSON object a line.
 """
 
 from __future__ import annotations
@@ -24,103 +26,126 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWUSER = 0x10000000
 
-# How long a job's processes have to end by themselves, before they are killed.
+# A fork of the host that lives on keeps our standard input open, so we look at the host itself too.
+LOOK_EVERY = 0.2
+# What a job's processes get to end by themselves.
 GRACE = 0.5
-# A process that not even SIGKILL ends (one that waits for a dead disk) must not keep the guardian for ever.
+# A process that not even SIGKILL ends, as it waits for a dead disk, must not keep us for ever.
 PATIENCE = 20.0
-# A program that was forked off the host, and runs on, keeps our standard input open: so look at
-# the host itself as well.
-PARENT_POLL = 0.2
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def prctl(option: int, value: int) -> None:
-    """Call prctl(2)."""
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+def call(function: str, *arguments: int) -> None:
+    """Call a function of the C library that returns 0 or sets errno."""
+    if libc[function](*(ctypes.c_ulong(argument) for argument in arguments)) != 0:
         error = ctypes.get_errno()
-        raise OSError(error, f"prctl({option}): {os.strerror(error)}")
+        raise OSError(error, f"{function}{arguments}: {os.strerror(error)}")
+
+
+def rename_machine(name: str) -> None:
+    """Give the machine another name, for this process and those below it alone."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        call("unshare", CLONE_NEWUTS)
+    except PermissionError:
+        if uid == 0:
+            # Slurm's root wants to change groups, which a namespace made like this does not allow.
+            raise
+        # Who may not do that may often still do it in a user namespace, while staying who they are.
+        call("unshare", CLONE_NEWUSER | CLONE_NEWUTS)
+        for file, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ):
+            with open(f"/proc/self/{file}", "w", encoding="ascii") as settings:
+                settings.write(text)
+    socket.sethostname(name)
 
 
 def descendants() -> list[int]:
-    """The ids of the processes below this one, the dead that nobody has waited for included."""
+    """The processes below this one, with the dead that nobody has waited for."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                with open(f"/proc/{entry}/stat", "rb") as stat:
-                    # The name of a program may hold spaces and parentheses; nothing after it does.
-                    parent = int(stat.read().rpartition(b")")[2].split()[1])
-            except (OSError, IndexError, ValueError):
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    # A program's name may hold spaces and parentheses; nothing after it does.
+                    parent = int(file.read().rpartition(b")")[2].split()[1])
+            except (OSError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(entry))
     found: list[int] = []
-    waiting = [os.getpid()]
-    while waiting:
-        below = children.get(waiting.pop(), [])
+    parents = [os.getpid()]
+    while parents:
+        below = children.get(parents.pop(), [])
         found += below
-        waiting += below
+        parents += below
     return found
 
 
 class Guardian:
     """The folder, the ports and the processes of one cluster."""
 
-    def __init__(self, parent: int) -> None:
-        self.parent = parent
+    def __init__(self, host: int) -> None:
+        self.host = host
         self.folder = ""
         self.reserved: list[socket.socket] = []
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self.told_to_stop = False
 
     def stop(self, *_: object) -> None:
-        """Leave `serve` soon: the handler of every signal that would end the guardian."""
+        """Handle a signal."""
         self.told_to_stop = True
 
     def serve(self) -> None:
-        """Answer commands until the host has closed its end, or is gone."""
-        pending = b""
-        while os.getppid() == self.parent and not self.told_to_stop:
-            if not select.select([0], [], [], PARENT_POLL)[0]:
-                self.reap()
+        """Obey commands until the host has closed its end or is gone, or a signal came."""
+        received = b""
+        while os.getppid() == self.host and not self.told_to_stop:
+            self.reap()
+            if not select.select([0], [], [], LOOK_EVERY)[0]:
                 continue
-            received = os.read(0, 65536)
-            if not received:
+            more = os.read(0, 65536)
+            if not more:
                 return
-            *lines, pending = (pending + received).split(b"\n")
+            *lines, received = (received + more).split(b"\n")
             for line in lines:
-                answer(self.obey(json.loads(line)))
+                self.obey(json.loads(line))
 
-    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Do one command, and return the answer to it."""
+    def obey(self, command: dict[str, Any]) -> None:
+        """Do one command, and answer it."""
         reply: dict[str, Any] = {"id": command["id"]}
         try:
-            if command["do"] == "ports":
-                reply["ports"] = [self.reserve_port() for _ in range(command["count"])]
+            if command["do"] == "reserve":
+                reply["result"] = [self.reserve(command["address"]) for _ in range(command["count"])]
             elif command["do"] == "start":
-                reply["pid"] = self.start(command)
+                reply["result"] = self.start(command)
             else:
-                reply["daemons"] = self.status()
+                reply["result"] = self.running()
         except OSError as error:
             reply["error"] = str(error)
-        return reply
+        answer(reply)
 
-    def reserve_port(self) -> int:
-        """Reserve a free port of the loopback device for as long as the guardian runs.
+    def reserve(self, address: str) -> int:
+        """Reserve a free port, and keep it reserved for as long as the guardian runs.
 
-        The kernel picks it while binding, so no two processes get the same one. `SO_REUSEADDR`, set
-        on both sides, lets one socket listen on a port that another one is bound to without
-        listening: so the daemon can use the port, restart and use it again, and nobody else gets it.
+        The kernel picks it as it binds the socket, so no two programs get the same. With
+        SO_REUSEADDR on both sides, a daemon may listen on the port that we are bound to without
+        listening. So it can use the port, end and use it again, and in between nobody else gets it.
         """
         reserved = socket.socket()
-        reserved.bind(("127.0.0.1", 0))
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.reserved.append(reserved)
+        reserved.bind((address, 0))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port: int = reserved.getsockname()[1]
         return port
 
@@ -135,78 +160,73 @@ class Guardian:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # Should the guardian itself be killed, then the daemons at least do not outlive it.
-                preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                # Should somebody kill the guardian, then at least the daemons do not outlive it.
+                preexec_fn=lambda: call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
             )
         self.daemons[command["name"]] = daemon
         return daemon.pid
 
-    def status(self) -> dict[str, Any]:
-        """Say of each daemon its process id, and how it ended or None."""
+    def running(self) -> dict[str, int]:
+        """The process ids of the daemons that run, by name."""
         self.reap()
-        return {
-            name: {"pid": daemon.pid, "status": daemon.returncode}
-            for name, daemon in self.daemons.items()
-        }
+        return {name: daemon.pid for name, daemon in self.daemons.items() if daemon.returncode is None}
 
     def reap(self) -> None:
-        """Wait for what has ended: daemons, and orphans that became children of this process."""
-        while True:
-            try:
+        """Wait for what has ended: daemons, and the orphans that became our children."""
+        with suppress(ChildProcessError):
+            while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for daemon in self.daemons.values():
-                if daemon.pid == pid:
-                    daemon.returncode = status
+                if pid == 0:
+                    return
+                for daemon in self.daemons.values():
+                    if daemon.pid == pid:
+                        daemon.returncode = status
 
     def end(self) -> None:
         """End every process below this one, then remove the folder."""
-        now = time.monotonic()
-        kill_at, give_up_at = now + GRACE, now + PATIENCE
+        began = time.monotonic()
         asked: set[int] = set()
-        while time.monotonic() < give_up_at:
+        while time.monotonic() < began + PATIENCE:
             self.reap()
             pids = descendants()
             if not pids:
                 break
-            late = time.monotonic() >= kill_at
+            late = time.monotonic() > began + GRACE
             for pid in pids:
                 if late or pid not in asked:
                     asked.add(pid)
-                    try:
+                    with suppress(OSError):
                         os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-                    except OSError:
-                        continue
             time.sleep(0.02)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def answer(reply: dict[str, Any]) -> None:
-    """Send a line to the host. It may be gone: the caller finds out by itself."""
-    try:
+    """Write a line to the host. Where it is gone, `serve` finds that out by itself."""
+    with suppress(BrokenPipeError):
         os.write(1, json.dumps(reply).encode() + b"\n")
-    except BrokenPipeError:
-        pass
 
 
 def main() -> None:
-    """Guard a cluster in a new folder below the second argument, for the process of the first."""
-    parent, directory = int(sys.argv[1]), sys.argv[2]
-    guardian = Guardian(parent)
-    # The host may have had any of these ignored or blocked, which is inherited: by the daemons too.
+    """Guard a cluster.
+
+    The arguments are the process id of the host, the directory to make the folder in and, where it
+    is to have another one, the name of the machine.
+    """
+    guardian = Guardian(int(sys.argv[1]))
+    # Whatever the host has ignored or blocked we inherit, and the daemons and the jobs from us.
     for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(signum, guardian.stop)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.umask(0o022)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for name in sys.argv[3:]:
+        rename_machine(name)
 
-    guardian.folder = tempfile.mkdtemp(prefix="slurmpy-", dir=directory)
+    guardian.folder = tempfile.mkdtemp(prefix="slurmpy-", dir=sys.argv[2])
     try:
-        # munged runs only where everybody can reach its socket.
+        # Only its owner can look into a folder of mkdtemp, and munged wants to serve everybody.
         os.chmod(guardian.folder, 0o755)
         answer({"id": 0, "folder": guardian.folder})
         guardian.serve()

@@ -1,112 +1,112 @@
-"""`LocalCluster`: a real Slurm on this machine, for as long as a `with` block runs."""
+"""`LocalCluster`: a real Slurm on this machine, for as long as it is needed."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from slurmpy.testing import _guardian
 from slurmpy.testing._config import Config
 from slurmpy.testing._errors import LocalClusterError
-from slurmpy.testing._programs import Programs, find_programs, find_python
+from slurmpy.testing._guardian_client import Guardian
+from slurmpy.testing._programs import find_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from slurmpy.testing._programs import Programs
+
 __all__ = ["LocalCluster", "LocalClusterError"]
 
-# slurmstepd's socket is <folder>/spool-<node>/<node>_<job>.<step>, and its path has to fit into
-# the 107 bytes that the kernel has for one.
-LONGEST_DIRECTORY = 50
+LOOPBACK = "127.0.0.1"
 
-# Variables that would send Slurm's commands to another cluster, or into a job of one.
-FOREIGN = re.compile(r"(SLURM|SLURMD|SBATCH|SALLOC|SRUN|SQUEUE|SINFO|SCANCEL|SCONTROL|SACCT|SPRIO)_")
-# slurmpy's own variables look the same.
-BUILD = ("SLURM_PREFIX", "SLURM_INCLUDE_DIR", "SLURM_LIB_DIR")
+# slurmstepd makes a socket <folder>/spool-<node>/<node>_<job>.<step>.<component>, and the kernel
+# takes no more than 107 bytes for the path of one.
+LONGEST_DIRECTORY = 45
+
+# These variables would send Slurm's commands to another cluster, or into a job of it.
+FOREIGN_VARIABLE = re.compile(
+    r"(SLURM|SLURMD|SBATCH|SALLOC|SRUN|SQUEUE|SINFO|SCANCEL|SCONTROL|SPRIO|SACCT|SSTAT|STRIGGER)_"
+)
+# And these tell slurmpy where Slurm is installed.
+OWN_VARIABLES = ("SLURM_PREFIX", "SLURM_INCLUDE_DIR", "SLURM_LIB_DIR")
+# The daemons, and the jobs that they start, get these of the host's variables and no others.
+DAEMON_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
+
+LOG_LINES = 20
 
 _active: LocalCluster | None = None
 _active_lock = threading.Lock()
 
 
-class Guardian:
-    """The process that starts the daemons and ends them: see `slurmpy.testing._guardian`."""
-
-    def __init__(self, directory: str) -> None:
-        self.process = subprocess.Popen(
-            [find_python(), "-I", "-S", _guardian.__file__, str(os.getpid()), directory],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            start_new_session=True,
-        )
-        self.lock = threading.Lock()
-        self.last_id = 0
-        try:
-            self.folder = Path(self.read(0)["folder"])
-        except BaseException:
-            self.stop()
-            raise
-
-    def ask(self, do: str, **arguments: object) -> dict[str, Any]:
-        """Send a command, and return the answer."""
-        assert self.process.stdin
-        with self.lock:
-            self.last_id += 1
-            command = {"id": self.last_id, "do": do, **arguments}
-            try:
-                self.process.stdin.write(json.dumps(command).encode() + b"\n")
-                self.process.stdin.flush()
-            except BrokenPipeError:
-                raise LocalClusterError("the cluster's guardian process is gone") from None
-            reply = self.read(self.last_id)
-        if "error" in reply:
-            raise LocalClusterError(str(reply["error"]))
-        return reply
-
-    def read(self, wanted: int) -> dict[str, Any]:
-        """Read the answer to one command; one that nobody waited for (Ctrl-C) may come before it."""
-        assert self.process.stdout
-        while True:
-            text = self.process.stdout.readline()
-            try:
-                reply: dict[str, Any] = json.loads(text)
-            except ValueError:
-                said = (text + self.process.stdout.read()).decode(errors="replace").strip()
-                raise LocalClusterError(
-                    "the cluster's guardian process ended: " + (said or "it said nothing")
-                ) from None
-            if reply["id"] == wanted:
-                return reply
-
-    def stop(self) -> None:
-        """Let it end all processes, remove the folder, and end."""
-        assert self.process.stdin and self.process.stdout
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        self.process.wait()
-        self.process.stdout.close()
-
-
 class LocalCluster:
-    """A real Slurm on this machine.
+    """A real Slurm of one's own: munged, slurmctld and some slurmd, on this machine.
 
-    TODO doc
+    It is for tests and demonstrations of programs that use Slurm. It runs the daemons of the
+    installed packages, as the user who runs the program, on free ports of the loopback device and in
+    a temporary folder. It needs neither root nor containers, and leaves the system's own
+    configuration, and a Slurm that may run there, alone.
+
+    Used as a context manager, or with `start` and `stop`. In between, slurmpy talks to this cluster,
+    and before and after it to whatever it would otherwise. `env` is for Slurm's commands and for
+    other programs; the environment of this process does not change. Only one can be active in a
+    process.
+
+    Nothing is left behind, however the program ends: all processes of the cluster and of its jobs
+    are killed and the folder is removed, also after an exception, Ctrl-C or SIGKILL.
+
+    Args:
+        nodes: How many nodes, called n1, n2 and so on. Each is a slurmd.
+        cpus: CPUs of each node. It may have more than the machine has.
+        memory: Memory of each node, in MiB. Nothing enforces it.
+        gpus: Made-up GPUs of each node: how many, or how many of each type, such as
+            ``{"tesla": 2}``. Jobs are given them, but there is nothing to compute with.
+        partitions: Names of partitions, or a mapping of names to options as slurm.conf has them.
+            They have all nodes and no time limit unless the options say otherwise; the first is the
+            default unless another one has ``Default=YES``.
+        node_options: More options for the nodes' lines of slurm.conf, such as
+            ``"Features=fast TmpDisk=10000"``; or a mapping of node names to options.
+        extra_conf: More lines for slurm.conf. A key that the cluster has a value for is replaced.
+        gres_conf: Lines for gres.conf.
+        max_job_count: ``MaxJobCount``, with a ``MaxArraySize`` to match.
+        name: ``ClusterName``.
+        prefix: Where Slurm is installed. By default ``SLURM_PREFIX``, else what is on the ``PATH`` or in
+            one of the usual places.
+        directory: Where to make the cluster's folder. By default where temporary files go. The path
+            has to be short.
+        loopback_only: Slurm listens on the address that its machine's name stands for. Where that is
+            not a loopback address, the daemons get to see another name, if the system allows it (to
+            root, or through user namespaces), and otherwise starting fails. False lets them listen
+            on the machine's address instead: in a container, for example.
+        timeout: How many seconds to wait for the daemons.
+
+    Attributes:
+        name: The cluster's name.
+        nodes: The names of its nodes.
+
+    Raises:
+        TypeError: An option is not of its type.
+        ValueError: An option has a value that cannot work; the message says what to change.
+
+    Example:
+        >>> import slurmpy
+        >>> from slurmpy.testing import LocalCluster
+        >>> with LocalCluster(nodes=2, cpus=4) as cluster:
+        ...     job_id = int(cluster.run("sbatch", "--parsable", "--wrap", "sleep 60"))
+        ...     print(slurmpy.Job.load(job_id).name)
+        wrap
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913 (one argument an option, all of them keywords)
         self,
         *,
         nodes: int = 2,
@@ -121,6 +121,7 @@ class LocalCluster:
         name: str = "local",
         prefix: str | os.PathLike[str] | None = None,
         directory: str | os.PathLike[str] | None = None,
+        loopback_only: bool = True,
         timeout: float = 60.0,
     ) -> None:
         self._config = Config(
@@ -135,15 +136,32 @@ class LocalCluster:
             max_job_count=max_job_count,
             name=name,
         )
-        self._prefix = os.fspath(prefix) if prefix is not None else None
-        self._directory = os.fspath(directory) if directory is not None else None
-        self._timeout = timeout
+        if not isinstance(timeout, (int, float)):
+            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+        if timeout <= 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
         self.name = name
         self.nodes = list(self._config.nodes)
+        self._prefix = os.fspath(prefix or os.environ.get("SLURM_PREFIX", ""))
+        self._directory = check_directory(os.fspath(directory or tempfile.gettempdir()))
+        self._loopback_only = loopback_only
+        self._timeout = timeout
+
         self._guardian: Guardian | None = None
         self._owner = 0
         self._redirected = False
-        self._previous: str | None = None
+        self._before: str | None = None
+        self._env: dict[str, str] = {}
+        self._address = ""
+        self._ports: dict[str, int] = {}
+        self._daemon_conf = Path()
+        self._commands: dict[str, list[str]] = {}
+        # Daemons whose end is news.
+        self._wanted: set[str] = set()
+
+    def __repr__(self) -> str:
+        state = f"in {self._guardian.folder}" if self._guardian else "not running"
+        return f"<LocalCluster {self.name!r} of {len(self.nodes)} nodes, {state}>"
 
     def __enter__(self) -> LocalCluster:
         self.start()
@@ -158,34 +176,39 @@ class LocalCluster:
         self.stop()
 
     def start(self) -> None:
-        """Start the daemons, wait until all nodes are idle, and point slurmpy at them."""
-        global _active
+        """Start the daemons, wait until all nodes are idle, and point slurmpy at the cluster.
+
+        Raises:
+            LocalClusterError: A program is not installed, or a daemon did not start; the message has
+                the end of its log.
+            RuntimeError: A cluster is active in this process already.
+        """
         from slurmpy import _runtime
 
-        with _active_lock:
-            if _active is not None and _active._owner == os.getpid():
-                raise RuntimeError("a LocalCluster is active in this process already")
-            self._owner = os.getpid()
-            _active = self
+        self._claim()
         try:
             self._start_daemons()
-            self._previous = _runtime.redirect(str(self.conf))
+            self._before = _runtime.redirect(str(self.conf))
             self._redirected = True
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Put back where slurmpy looked before, and end the cluster. Doing it twice is fine."""
-        global _active
+        """Point slurmpy at what it used before, and end the cluster.
+
+        It may be called twice. In a process that was forked off the one that started the cluster, it
+        does nothing.
+        """
+        global _active  # noqa: PLW0603 (one a process)
         if self._owner != os.getpid():
             return
         try:
             if self._redirected:
                 from slurmpy import _runtime
 
-                _runtime.redirect(self._previous)
                 self._redirected = False
+                _runtime.redirect(self._before)
         finally:
             try:
                 self._stop_daemons()
@@ -196,201 +219,356 @@ class LocalCluster:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds all of the cluster: configuration, logs, state, keys."""
-        return self._running().folder
+        """The folder with everything of the cluster: its configuration, logs, state and keys."""
+        folder = self._running_guardian().folder
+        assert folder is not None
+        return folder
 
     @property
     def conf(self) -> Path:
-        """The cluster's slurm.conf."""
+        """The slurm.conf, as ``SLURM_CONF`` in `env` names it."""
         return self.folder / "slurm.conf"
 
     @property
+    def env(self) -> dict[str, str]:
+        """The environment for programs that are to use the cluster.
+
+        It is that of this process when the cluster started, less what would lead to another cluster,
+        with ``SLURM_CONF``, and with Slurm's commands on the ``PATH``. It may be changed.
+        """
+        self._running_guardian()
+        return self._env
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The port that each of Slurm's daemons listens on, by the daemon's name."""
+        self._running_guardian()
+        return dict(self._ports)
+
+    @property
     def daemons(self) -> dict[str, int]:
-        """The process ids of the daemons that run, by name."""
-        status = self._running().ask("status")["daemons"]
-        return {name: found["pid"] for name, found in status.items() if found["status"] is None}
+        """The process ids of the daemons that run, by name: munged, slurmctld, slurmd-n1 and so on.
+
+        In `folder` are what a daemon printed, as its name with ``.err``, and Slurm's own logs, with
+        ``.log``.
+        """
+        return self._running_guardian().running()
 
     def run(
         self,
         *command: str | os.PathLike[str],
-        input: str | None = None,
+        stdin: str = "",
         cwd: str | os.PathLike[str] | None = None,
         timeout: float = 60.0,
     ) -> str:
-        """Run one of Slurm's commands on this cluster, and return what it prints."""
-        shown = " ".join(os.fspath(word) for word in command)
+        """Run one of Slurm's commands, or any other, on this cluster.
+
+        Args:
+            command: The command and its arguments.
+            stdin: What it can read, such as a batch script for ``sbatch``.
+            cwd: Where it runs. By default in `folder`, so that the output files of jobs vanish with
+                the cluster.
+            timeout: How many seconds it may take.
+
+        Returns:
+            What it printed on its standard output.
+
+        Raises:
+            LocalClusterError: It failed or took too long; the message has what it printed.
+
+        Example:
+            >>> from slurmpy.testing import LocalCluster
+            >>> with LocalCluster() as cluster:
+            ...     print(cluster.run("sinfo", "--noheader", "--format=%P %D %T"), end="")
+            debug* 2 idle
+        """
+        words = [os.fspath(word) for word in command]
         try:
             done = subprocess.run(
-                command,
+                words,
                 env=self.env,
                 cwd=cwd or self.folder,
-                input=input,
-                stdin=subprocess.DEVNULL if input is None else None,
+                input=stdin,
                 capture_output=True,
                 encoding="utf-8",
                 errors="surrogateescape",
                 timeout=timeout,
                 check=False,
             )
+        except FileNotFoundError as error:
+            raise LocalClusterError(f"{words[0]} is not installed ({error})") from None
         except subprocess.TimeoutExpired:
-            raise LocalClusterError(f"{shown}: not done after {timeout} s") from None
+            raise LocalClusterError(f"{' '.join(words)}: not done after {timeout} s") from None
         if done.returncode:
             raise LocalClusterError(
-                f"{shown}: exit code {done.returncode}: {(done.stderr or done.stdout).strip()}"
+                f"{' '.join(words)}: exit code {done.returncode}: {done.stderr or done.stdout}".strip()
             )
         return done.stdout
 
     def wait_idle(self, timeout: float | None = None) -> None:
-        """Wait until no node has anything to do."""
+        """Wait until every node is up and has nothing to do.
 
-        def idle() -> bool:
-            found = re.findall(
-                r"^NodeName=(\S+) .*? State=(\S+)", self.run("scontrol", "-o", "show", "nodes"), re.M
-            )
-            return len(found) == len(self.nodes) and all(
-                state in ("IDLE", "IDLE+PLANNED") for _, state in found
-            )
+        Args:
+            timeout: How many seconds to wait; by default as many as for the start.
 
-        self._wait(idle, "the nodes are not idle", list(self._expected), timeout)
+        Raises:
+            LocalClusterError: A node is not idle by then, or a daemon has ended.
+        """
+        self._wait(self._idle, "the nodes are not idle", timeout)
+
+    def cancel_all(self) -> None:
+        """Cancel every job and wait until the nodes are idle, such as between two tests.
+
+        Raises:
+            LocalClusterError: A job does not end.
+        """
+        for state in ("PENDING", "RUNNING", "SUSPENDED"):
+            self.run("scancel", f"--state={state}")
+        self._wait(lambda: not self.run("squeue", "--noheader"), "jobs do not end")
+        self.wait_idle()
 
     def start_daemon(self, name: str) -> None:
-        """Start a daemon, and wait until it serves."""
-        self._launch(name)
-        self._wait(lambda: self._serves(name), f"{name} does not serve", [name])
+        """Start a daemon that does not run, and wait until it serves.
+
+        Args:
+            name: One of the names in `ports`, or ``"munged"``.
+
+        Raises:
+            LocalClusterError: It did not start.
+        """
+        self._launch(self._check_name(name))
+        self._wait(lambda: self._serves(name), f"{name} does not serve", only=name)
 
     def stop_daemon(self, name: str, signum: int = signal.SIGTERM) -> None:
-        """End a daemon, with SIGKILL if it takes more than 10 s."""
-        pid = self.daemons[name]
-        self._expected.discard(name)
-        os.kill(pid, signum)
-        deadline = time.monotonic() + 10
-        while name in self.daemons:
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+        """End a daemon and wait until it has ended.
 
-    def restart(self, name: str) -> None:
-        """End a daemon if it runs, and start it again."""
-        if name in self.daemons:
-            self.stop_daemon(name)
+        Slurm then sees a daemon that has failed. To see one that hangs, send SIGSTOP to its process,
+        which `daemons` has.
+
+        Args:
+            name: One of the names in `daemons`.
+            signum: The signal to send. SIGKILL follows after 10 s.
+        """
+        pid = self.daemons.get(self._check_name(name))
+        self._wanted.discard(name)
+        deadline = time.monotonic() + 10
+        while pid is not None and self.daemons.get(name) == pid:
+            os.kill(pid, signum)
+            while self.daemons.get(name) == pid and time.monotonic() < deadline:
+                time.sleep(0.02)
+            signum = signal.SIGKILL
+
+    def restart_daemon(self, name: str) -> None:
+        """End a daemon if it runs, start it, and wait until it serves.
+
+        Args:
+            name: One of the names in `daemons`.
+
+        Raises:
+            LocalClusterError: It did not start.
+        """
+        self.stop_daemon(name)
         self.start_daemon(name)
 
-    def _running(self) -> Guardian:
+    def _claim(self) -> None:
+        """Become the one cluster of this process."""
+        global _active  # noqa: PLW0603 (one a process)
+        with _active_lock:
+            # A fork inherits the variable, but not the cluster.
+            if _active is not None and _active._owner == os.getpid():
+                raise RuntimeError(
+                    "a LocalCluster is active in this process already: stop it first, or use it"
+                )
+            _active = self
+            self._owner = os.getpid()
+
+    def _running_guardian(self) -> Guardian:
         if self._guardian is None:
-            raise LocalClusterError("the cluster is not running")
+            raise LocalClusterError("the cluster is not running: use it in a with block, or start()")
         return self._guardian
 
+    def _check_name(self, name: str) -> str:
+        if name not in self._commands:
+            raise ValueError(f"{name!r} is none of the daemons: {', '.join(self._commands)}")
+        return name
+
     def _start_daemons(self) -> None:
-        """Start everything, but leave slurmpy in this process as it is."""
+        """Start all daemons; slurmpy in this process does not learn of them."""
+        programs = find_programs(self._prefix)
         self._owner = os.getpid()
-        programs = find_programs(self._prefix or os.environ.get("SLURM_PREFIX"))
-        directory = self._directory or tempfile.gettempdir()
-        self._expected: set[str] = set()
-        self._guardian = Guardian(directory)
-        self._ports = self._guardian.ask("ports", count=1 + len(self.nodes))["ports"]
-        self._write_files(programs)
-        self._commands = self._command_lines(programs)
-        self.start_daemon("munged")
-        self.start_daemon("slurmctld")
-        for node in self.nodes:
-            self._launch(f"slurmd-{node}")
-        self.wait_idle(self._timeout)
+        try:
+            machine = self._start_guardian()
+            names = ["slurmctld", *(f"slurmd-{node}" for node in self.nodes)]
+            ports = self._running_guardian().reserve(self._address, len(names))
+            self._ports = dict(zip(names, ports))
+            self._write_files(programs, machine)
+            self._prepare_commands(programs)
+            self.start_daemon("munged")
+            self.start_daemon("slurmctld")
+            for node in self.nodes:
+                self._launch(f"slurmd-{node}")
+            self.wait_idle()
+        except BaseException:
+            self._stop_daemons()
+            raise
 
     def _stop_daemons(self) -> None:
-        if self._guardian is not None:
-            guardian, self._guardian = self._guardian, None
+        guardian, self._guardian = self._guardian, None
+        if guardian is not None:
             guardian.stop()
 
-    def _write_files(self, programs: Programs) -> None:
+    def _start_guardian(self) -> str:
+        """Start the guardian, choose an address to listen on, and return the machine's name.
+
+        Slurm listens on all addresses of a machine or, as here, on the one that the machine's name
+        stands for. Nothing in slurm.conf can name another one. So where that is not 127.0.0.1, the
+        machine gets another name, if that is allowed.
+        """
+        machine = socket.gethostname()
+        try:
+            found = socket.getaddrinfo(machine, None, socket.AF_INET, socket.SOCK_STREAM)
+            self._address = str(found[0][4][0])
+        except OSError:
+            self._address = ""
+        refusal = ""
+        if self._address != LOOPBACK:
+            try:
+                self._guardian = Guardian(self._directory, "localhost")
+            except LocalClusterError as error:
+                refusal = str(error).splitlines()[-1]
+            else:
+                self._address = LOOPBACK
+                return "localhost"
+        if not self._address or (self._loopback_only and not self._address.startswith("127.")):
+            raise LocalClusterError(
+                f"this machine's name, {machine}, stands for {self._address or 'no address'}, and Slurm"
+                f" listens there. Its daemons cannot be given another name here ({refusal})."
+                f" Let /etc/hosts say 127.0.0.1 for {machine}, or allow it with loopback_only=False"
+            )
+        self._guardian = Guardian(self._directory, None)
+        return machine.partition(".")[0]
+
+    def _write_files(self, programs: Programs, machine: str) -> None:
         folder = self.folder
-        key = os.open(folder / "munge.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(key, "wb") as file:
-            file.write(os.urandom(128))
-        (folder / "slurm.conf").write_text(
-            self._config.slurm_conf(folder, self._ports, programs.version), encoding="utf-8"
-        )
+        # Whoever connects to a loopback address comes from 127.0.0.1, and gets called back there.
+        # So srun cannot listen on 127.0.1.1 alone, or whatever its machine's name stands for.
+        plain = self._address == LOOPBACK and machine != "localhost"
+        self._daemon_conf = folder / ("slurm.conf" if plain else "daemons.conf")
+        for conf, listen in (
+            (self.conf, "NoCtldInAddrAny"),
+            (self._daemon_conf, "NoCtldInAddrAny,NoInAddrAny"),
+        ):
+            text = self._config.slurm_conf(
+                folder, machine, self._address, self._ports, programs.version, listen
+            )
+            conf.write_text(text, encoding="utf-8")
+        # The tasks of jobs get the file of the daemons from Slurm.
+        prolog = folder / "task-prolog"
+        prolog.write_text(f"#!/bin/sh\necho export SLURM_CONF={self.conf}\n", encoding="utf-8")
+        prolog.chmod(0o755)
         (folder / "gres.conf").write_text(self._config.gres_conf(folder), encoding="utf-8")
         if programs.version >= (23, 2):
             (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n", encoding="utf-8")
+        for gpu in self._config.gpu_files(folder):
+            gpu.symlink_to("/dev/null")
         for name in ("state", *(f"spool-{node}" for node in self.nodes)):
             (folder / name).mkdir()
-        for files in self._config.gpu_files(folder).values():
-            for file in files:
-                file.touch()
-        path = os.environ.get("PATH", os.defpath)
-        self.env = {
+        key = os.open(folder / "munge.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(key, "wb") as file:
+            file.write(os.urandom(128))
+
+    def _prepare_commands(self, programs: Programs) -> None:
+        folder = self.folder
+        path = os.pathsep.join([*programs.folders, os.environ.get("PATH", os.defpath)])
+        self._env = {
             name: value
             for name, value in os.environ.items()
-            if not FOREIGN.match(name) or name in BUILD
+            if name in OWN_VARIABLES or not FOREIGN_VARIABLE.match(name)
         }
-        self.env["PATH"] = os.pathsep.join([*programs.folders, path])
-        self.env["SLURM_CONF"] = str(self.conf)
-
-    def _command_lines(self, programs: Programs) -> dict[str, list[str]]:
-        folder = self.folder
-        commands = {
+        self._env.update(PATH=path, SLURM_CONF=str(self.conf))
+        self._commands = {
             "munged": [
                 programs.munged,
                 "--foreground",
-                # The folder for temporary files is everybody's, which munged is right to refuse elsewhere.
+                # It wants no folder above its socket that everybody may write to, as /tmp is.
                 "--force",
                 f"--key-file={folder}/munge.key",
                 f"--socket={folder}/munge.socket",
                 f"--pid-file={folder}/munged.pid",
                 f"--seed-file={folder}/munged.seed",
             ],
-            "slurmctld": [programs.slurmctld, "-D", "-f", str(self.conf)],
+            "slurmctld": [programs.slurmctld, "-D", "-f", str(self._daemon_conf)],
         }
         for node in self.nodes:
-            commands[f"slurmd-{node}"] = [programs.slurmd, "-D", "-N", node, "-f", str(self.conf)]
-        return commands
+            self._commands[f"slurmd-{node}"] = [
+                programs.slurmd, "-D", "-N", node, "-f", str(self._daemon_conf)
+            ]  # fmt: skip
+        self._wanted = set()
 
     def _launch(self, name: str) -> None:
-        kept = ("HOME", "LANG", "LD_LIBRARY_PATH", "TZ")
-        env = {key: value for key, value in os.environ.items() if key in kept}
-        env.update(PATH=self.env["PATH"], SLURM_CONF=str(self.conf))
-        self._running().ask(
-            "start",
-            name=name,
-            argv=self._commands[name],
-            env=env,
-            log=str(self.folder / f"{name}.err"),
-        )
-        self._expected.add(name)
+        env = {key: value for key, value in os.environ.items() if key in DAEMON_VARIABLES}
+        env.update(PATH=self._env["PATH"], SLURM_CONF=str(self._daemon_conf))
+        log = self.folder / f"{name}.err"
+        self._running_guardian().start(name, self._commands[name], env, log)
+        self._wanted.add(name)
 
     def _serves(self, name: str) -> bool:
         if name == "munged":
             with socket.socket(socket.AF_UNIX) as client:
                 return client.connect_ex(str(self.folder / "munge.socket")) == 0
-        port = self._ports[list(self._commands).index(name) - 1]
-        return f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text()
+        # A connection would tell as well, and have the daemon log an error about it. The kernel
+        # writes the bytes of an address as one number of the machine.
+        address = int.from_bytes(socket.inet_aton(self._address), sys.byteorder)
+        listening = f" {address:08X}:{self._ports[name]:04X} 00000000:0000 0A "
+        return listening in Path("/proc/net/tcp").read_text(encoding="ascii")
+
+    def _idle(self) -> bool:
+        nodes = self.run("scontrol", "--oneliner", "show", "nodes", timeout=self._timeout)
+        states = re.findall(r"^NodeName=.* State=(\S+) ", nodes, re.MULTILINE)
+        return len(states) == len(self.nodes) and {*states} <= {"IDLE", "IDLE+PLANNED"}
 
     def _wait(
         self,
         ready: Callable[[], bool],
-        otherwise: str,
-        names: list[str],
+        failure: str,
         timeout: float | None = None,
+        only: str | None = None,
     ) -> None:
-        deadline = time.monotonic() + (timeout or self._timeout)
-        while not ready():
+        """Wait for something that needs all daemons, or only one, to stay alive."""
+        patience = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                if ready():
+                    return
+                said = ""
+            except LocalClusterError as error:
+                said = f" ({error})"
             running = self.daemons
-            for name in names:
+            for name in [only] if only else sorted(self._wanted):
                 if name not in running:
-                    raise LocalClusterError(f"{name} has ended:\n" + self._log(name))
+                    raise LocalClusterError(f"{name} has ended. Its log ends with\n{self._log(name)}")
             if time.monotonic() > deadline:
-                raise LocalClusterError(
-                    f"{otherwise}:\n" + "\n".join(self._log(name) for name in names)
-                )
-            time.sleep(0.02)
+                logs = "\n".join(self._log(name) for name in sorted(self._wanted))
+                raise LocalClusterError(f"{failure} after {patience} s{said}. The logs end with\n{logs}")
+            time.sleep(0.03)
 
     def _log(self, name: str) -> str:
-        text = ""
-        for suffix in ("err", "log"):
-            path = self.folder / f"{name}.{suffix}"
-            if path.exists():
-                text += "".join(
-                    f"{path.name}: {line}\n"
-                    for line in path.read_text(errors="replace").splitlines()[-20:]
-                )
-        return text
+        lines = (self.folder / f"{name}.err").read_text(errors="replace").splitlines()
+        return "\n".join(f"{name}: {line}" for line in lines[-LOG_LINES:])
+
+
+def check_directory(path: str) -> str:
+    """Refuse a directory that the cluster's folder cannot be in."""
+    if not re.fullmatch(r"/[\w./+-]*", path):
+        raise ValueError(
+            f"directory={path!r}: slurm.conf takes an absolute path of letters, digits and ./_+- alone"
+        )
+    if len(path) > LONGEST_DIRECTORY:
+        raise ValueError(
+            f"directory={path!r} is too long for sockets in it: give one of at most"
+            f" {LONGEST_DIRECTORY} characters, or set TMPDIR to one"
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f"directory={path!r} is no directory that you can write to")
+    return path

@@ -1,0 +1,118 @@
+"""The host's end of the guardian: see `slurmpy.testing._guardian`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from slurmpy.testing import _guardian
+from slurmpy.testing._errors import LocalClusterError
+from slurmpy.testing._programs import find_python
+
+__all__ = ["Guardian"]
+
+# The guardian gives up on a process that cannot be killed before this.
+PATIENCE = 30.0
+
+
+class Guardian:
+    """A guardian process, with the folder that it has made."""
+
+    def __init__(self, directory: str, machine: str | None) -> None:
+        """Start it.
+
+        Args:
+            directory: Where it makes its folder.
+            machine: The name that the machine is to have for it and its children, if another one.
+        """
+        arguments = [str(os.getpid()), directory, *([machine] if machine else [])]
+        self._process = subprocess.Popen(
+            [find_python(), "-I", "-S", _guardian.__file__, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            # Ctrl-C on the terminal is for the host, which then stops the cluster in its own time.
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._commands = self._process.stdin
+        self._answers = self._process.stdout
+        self._lock = threading.Lock()
+        self._last_id = 0
+        self.folder: Path | None = None
+        try:
+            self.folder = Path(self._read(0)["folder"])
+        except BaseException:
+            self.stop()
+            raise
+
+    def reserve(self, address: str, count: int) -> list[int]:
+        """Reserve free ports for as long as the guardian runs."""
+        ports: list[int] = self._ask("reserve", address=address, count=count)
+        return ports
+
+    def start(self, name: str, argv: list[str], env: dict[str, str], log: Path) -> None:
+        """Start a daemon; what it prints goes to the end of `log`."""
+        self._ask("start", name=name, argv=argv, env=env, log=str(log))
+
+    def running(self) -> dict[str, int]:
+        """The process ids of the daemons that run."""
+        pids: dict[str, int] = self._ask("running")
+        return pids
+
+    def stop(self) -> None:
+        """Let it end all processes, remove the folder and end."""
+        with suppress(BrokenPipeError):
+            self._commands.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise LocalClusterError(
+                f"the cluster's guardian, process {self._process.pid}, did not end the cluster in"
+                f" {PATIENCE:.0f} s: {self.folder}"
+            ) from None
+        finally:
+            self._answers.close()
+        # It has done so itself, unless somebody killed it.
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _ask(self, do: str, **arguments: object) -> Any:  # noqa: ANN401 (each command has its own)
+        """Send a command, and return its result."""
+        with self._lock:
+            self._last_id += 1
+            command = {"id": self._last_id, "do": do, **arguments}
+            try:
+                self._commands.write(json.dumps(command).encode() + b"\n")
+                self._commands.flush()
+            except BrokenPipeError:
+                raise LocalClusterError("the cluster's guardian process is gone") from None
+            reply = self._read(self._last_id)
+        if "error" in reply:
+            raise LocalClusterError(str(reply["error"]))
+        return reply["result"]
+
+    def _read(self, wanted: int) -> dict[str, Any]:
+        """Read the answer to a command.
+
+        One that nobody waited for, because of Ctrl-C, may come before it.
+        """
+        while True:
+            text = self._answers.readline()
+            try:
+                reply: dict[str, Any] = json.loads(text)
+            except ValueError:
+                said = (text + self._answers.read()).decode(errors="replace").strip()
+                raise LocalClusterError(
+                    f"the cluster's guardian process ended: {said or 'it said nothing'}"
+                ) from None
+            if reply["id"] == wanted:
+                return reply
