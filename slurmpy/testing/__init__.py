@@ -1,8 +1,8 @@
 """A real Slurm of one's own, for tests and demonstrations.
 
-`LocalCluster` starts munged, slurmctld and slurmd from the installed packages, on this machine's loopback device, as the
-user that runs the program, and takes all of it away again. With pytest, the fixture `slurm_cluster`
-does the same for a whole test run: see `slurmpy.testing.pytest_plugin`.
+`LocalCluster` starts munged, slurmctld and slurmd from the installed packages, on this machine's
+loopback device, as the user that runs the program, and takes all of it away again. With pytest, the
+fixture `slurm_cluster` does so for a whole test run: see `slurmpy.testing.pytest_plugin`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slurmpy.testing._errors import LocalClusterError
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Config"]
+__all__ = ["LOOPBACK", "Config", "Place"]
+
+LOOPBACK = "127.0.0.1"
 
 # What makes the cluster this one: with other values it would not be found, would not be ended, or
 # would be open to the network.
@@ -35,6 +38,25 @@ OURS = (
     "SlurmUser",
     "StateSaveLocation",
 )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cluster runs.
+
+    Attributes:
+        folder: Its folder.
+        machine: The name of the machine, as the daemons see it.
+        address: The address that they listen on.
+        ports: The port of each daemon, by the daemon's name.
+        version: Slurm's major version.
+    """
+
+    folder: Path
+    machine: str
+    address: str
+    ports: dict[str, int]
+    version: tuple[int, int]
 
 
 def check_count(name: str, value: object, least: int) -> None:
@@ -66,7 +88,8 @@ def pairs(name: str, text: object) -> dict[str, str]:
 def merged(defaults: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
     """`defaults` with `changes`: Slurm takes its keys in any case, but each only once."""
     changed = {key.lower() for key in changes}
-    return {**{key: value for key, value in defaults.items() if key.lower() not in changed}, **changes}
+    kept = {key: value for key, value in defaults.items() if key.lower() not in changed}
+    return {**kept, **changes}
 
 
 def line(first: str, rest: Mapping[str, str]) -> str:
@@ -98,7 +121,8 @@ class Config:
             check_count("max_job_count", max_job_count, 2)
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", check_text("name", name)):
             raise ValueError(
-                f"name must be a lower-case letter and up to 39 more, digits, '-' or '_', not {name!r}"
+                f"name must be a lower-case letter and up to 39 more of these, digits, '-' and '_',"
+                f" not {name!r}"
             )
         self.name = name
         self.nodes = [f"n{number + 1}" for number in range(nodes)]
@@ -125,7 +149,7 @@ class Config:
 
     @staticmethod
     def read_partitions(partitions: Mapping[str, str] | Iterable[str]) -> dict[str, dict[str, str]]:
-        """Partitions with their options; the first one is the default if no other says that it is."""
+        """Partitions with their options; the first is the default if no other says that it is."""
         if isinstance(partitions, str):
             raise TypeError("partitions must be a list of names, or a dict of names and options")
         given = partitions if isinstance(partitions, Mapping) else dict.fromkeys(partitions, "")
@@ -175,24 +199,12 @@ class Config:
                 read.append((key, stripped))
         return read
 
-    def slurm_conf(
-        self,
-        folder: Path,
-        host: str,
-        address: str,
-        ports: Mapping[str, int],
-        version: tuple[int, int],
-        communication: str,
-    ) -> str:
+    def slurm_conf(self, place: Place, listen: str) -> str:
         """The text of slurm.conf.
 
         Args:
-            folder: The cluster's folder.
-            host: The name of the machine, as the daemons see it.
-            address: The address that they listen on.
-            ports: The port of each daemon, by the daemon's name.
-            version: Slurm's major version.
-            communication: Where to listen; not the same for daemons and for commands.
+            place: Where the cluster runs.
+            listen: What there is to say in CommunicationParameters about where to listen.
         """
         try:
             user = pwd.getpwuid(os.geteuid()).pw_name
@@ -201,10 +213,11 @@ class Config:
                 f"Slurm needs a name for the user that runs it, and user id {os.geteuid()} has"
                 " none in the passwd database"
             ) from None
+        folder = place.folder
         settings = {
             "ClusterName": self.name,
-            "SlurmctldHost": f"{host}({address})",
-            "SlurmctldPort": str(ports["slurmctld"]),
+            "SlurmctldHost": f"{place.machine}({place.address})",
+            "SlurmctldPort": str(place.ports["slurmctld"]),
             "SlurmUser": user,
             "SlurmdUser": user,
             "AuthType": "auth/munge",
@@ -215,7 +228,7 @@ class Config:
             "SlurmdLogFile": f"{folder}/slurmd-%n.log",
             "SlurmctldPidFile": f"{folder}/slurmctld.pid",
             "SlurmdPidFile": f"{folder}/slurmd-%n.pid",
-            "CommunicationParameters": communication,
+            "CommunicationParameters": listen,
             # All of this works without cgroups, and as any user.
             "ProctrackType": "proctrack/linuxproc",
             "TaskPlugin": "task/none",
@@ -237,9 +250,9 @@ class Config:
             "PropagateResourceLimits": "NONE",
             "MailProg": "/bin/true",
         }
-        if address != "127.0.0.1":
+        if place.address != LOOPBACK:
             settings["TaskProlog"] = f"{folder}/task-prolog"
-        if version < (23, 2):
+        if place.version < (23, 2):
             settings["SwitchType"] = "switch/none"
         if self.gpus:
             settings["GresTypes"] = "gpu"
@@ -252,25 +265,23 @@ class Config:
             del settings["DefMemPerCPU"]
         lines = [f"{key}={value}" for key, value in settings.items() if key.lower() not in keys]
         lines += [text for _, text in self.extra]
-        lines += [
-            line(f"NodeName={node}", self.node_line(node, host, address, ports[f"slurmd-{node}"]))
-            for node in self.nodes
-        ]
+        lines += [line(f"NodeName={node}", self.node_settings(node, place)) for node in self.nodes]
         lines += [line(f"PartitionName={name}", rest) for name, rest in self.partitions.items()]
         return "\n".join(lines) + "\n"
 
-    def node_line(self, node: str, host: str, address: str, port: int) -> dict[str, str]:
+    def node_settings(self, node: str, place: Place) -> dict[str, str]:
         """What slurm.conf says of one node."""
         settings = {
-            "NodeHostname": host,
-            "NodeAddr": address,
-            "Port": str(port),
+            "NodeHostname": place.machine,
+            "NodeAddr": place.address,
+            "Port": str(place.ports[f"slurmd-{node}"]),
             "CPUs": str(self.cpus),
             "RealMemory": str(self.memory),
         }
         if self.gpus:
             settings["Gres"] = ",".join(
-                f"gpu:{kind}:{count}" if kind else f"gpu:{count}" for kind, count in self.gpus.items()
+                f"gpu:{kind}:{count}" if kind else f"gpu:{count}"
+                for kind, count in self.gpus.items()
             )
         return merged(settings, self.node_options.get(node, {}))
 

@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -67,23 +68,21 @@ def rename_machine(name: str) -> None:
             ("uid_map", f"{uid} {uid} 1"),
             ("gid_map", f"{gid} {gid} 1"),
         ):
-            with open(f"/proc/self/{file}", "w", encoding="ascii") as settings:
-                settings.write(text)
+            Path("/proc/self", file).write_text(text, encoding="ascii")
     socket.sethostname(name)
 
 
 def descendants() -> list[int]:
     """The processes below this one, with the dead that nobody has waited for."""
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             try:
-                with open(f"/proc/{entry}/stat", "rb") as file:
-                    # A program's name may hold spaces and parentheses; nothing after it does.
-                    parent = int(file.read().rpartition(b")")[2].split()[1])
+                # A program's name may hold spaces and parentheses; nothing after it does.
+                parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
             except (OSError, IndexError):
                 continue
-            children.setdefault(parent, []).append(int(entry))
+            children.setdefault(parent, []).append(int(entry.name))
     found: list[int] = []
     parents = [os.getpid()]
     while parents:
@@ -126,7 +125,8 @@ class Guardian:
         reply: dict[str, Any] = {"id": command["id"]}
         try:
             if command["do"] == "reserve":
-                reply["result"] = [self.reserve(command["address"]) for _ in range(command["count"])]
+                address, count = command["address"], command["count"]
+                reply["result"] = [self.reserve(address) for _ in range(count)]
             elif command["do"] == "start":
                 reply["result"] = self.start(command)
             else:
@@ -151,7 +151,7 @@ class Guardian:
 
     def start(self, command: dict[str, Any]) -> int:
         """Start a daemon, and return its process id."""
-        with open(command["log"], "ab") as log:
+        with Path(command["log"]).open("ab") as log:
             daemon = subprocess.Popen(
                 command["argv"],
                 env=command["env"],
@@ -161,7 +161,8 @@ class Guardian:
                 stderr=log,
                 start_new_session=True,
                 # Should somebody kill the guardian, then at least the daemons do not outlive it.
-                preexec_fn=lambda: call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),
+                # It has no threads, which make this unsafe.
+                preexec_fn=lambda: call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509
             )
         self.daemons[command["name"]] = daemon
         return daemon.pid
@@ -169,7 +170,9 @@ class Guardian:
     def running(self) -> dict[str, int]:
         """The process ids of the daemons that run, by name."""
         self.reap()
-        return {name: daemon.pid for name, daemon in self.daemons.items() if daemon.returncode is None}
+        return {
+            name: daemon.pid for name, daemon in self.daemons.items() if daemon.returncode is None
+        }
 
     def reap(self) -> None:
         """Wait for what has ended: daemons, and the orphans that became our children."""
@@ -227,7 +230,7 @@ def main() -> None:
     guardian.folder = tempfile.mkdtemp(prefix="slurmpy-", dir=sys.argv[2])
     try:
         # Only its owner can look into a folder of mkdtemp, and munged wants to serve everybody.
-        os.chmod(guardian.folder, 0o755)
+        Path(guardian.folder).chmod(0o755)
         answer({"id": 0, "folder": guardian.folder})
         guardian.serve()
     finally:

@@ -9,7 +9,7 @@ import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from slurmpy.testing import _guardian
 from slurmpy.testing._errors import LocalClusterError
@@ -41,17 +41,14 @@ class Guardian:
             # Ctrl-C on the terminal is for the host, which then stops the cluster in its own time.
             start_new_session=True,
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._commands = self._process.stdin
-        self._answers = self._process.stdout
+        self._commands = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
         self._lock = threading.Lock()
         self._last_id = 0
-        self.folder: Path | None = None
         try:
             self.folder = Path(self._read(0)["folder"])
         except BaseException:
-            self.stop()
+            self._end()
             raise
 
     def reserve(self, address: str, count: int) -> list[int]:
@@ -70,22 +67,24 @@ class Guardian:
 
     def stop(self) -> None:
         """Let it end all processes, remove the folder and end."""
+        self._end()
+        # It has done so itself, unless somebody killed it.
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self) -> None:
         with suppress(BrokenPipeError):
             self._commands.close()
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             raise LocalClusterError(
-                f"the cluster's guardian, process {self._process.pid}, did not end the cluster in"
-                f" {PATIENCE:.0f} s: {self.folder}"
+                f"the cluster's guardian, process {self._process.pid}, did not end the cluster"
+                f" within {PATIENCE:.0f} s"
             ) from None
         finally:
             self._answers.close()
-        # It has done so itself, unless somebody killed it.
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _ask(self, do: str, **arguments: object) -> Any:  # noqa: ANN401 (each command has its own)
+    def _ask(self, do: str, **arguments: object) -> Any:
         """Send a command, and return its result."""
         with self._lock:
             self._last_id += 1

@@ -39,12 +39,12 @@ class Programs:
     @property
     def folders(self) -> list[str]:
         """The folders to search for Slurm's commands, each once."""
-        found = [os.path.dirname(path) for path in (self.scontrol, self.slurmctld)]
+        found = (str(Path(path).parent) for path in (self.scontrol, self.slurmctld))
         return list(dict.fromkeys(found))
 
 
-def find_programs(prefix: str | None) -> Programs:
-    """Find munge's and Slurm's programs, Slurm's below `prefix` if that is given."""
+def find_programs(prefix: str) -> Programs:
+    """Find munge's and Slurm's programs, Slurm's below `prefix` if that is not empty."""
     path = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *DAEMON_FOLDERS]
     slurm_path = [f"{prefix}/sbin", f"{prefix}/bin"] if prefix else path
     slurmctld, slurmd, scontrol = (
@@ -60,7 +60,11 @@ def find_programs(prefix: str | None) -> Programs:
 
 
 def find_program(name: str, folders: list[str]) -> str:
-    """The path of a program, under the very name that was asked for."""
+    """The path of a program.
+
+    It ends in the name that was asked for. Debian's slurmctld is a link to slurmctld-wlm, but
+    started by that name 22.05 does not know that it is a controller, and loses all GRES.
+    """
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         debian, rhel = PACKAGES[name]
@@ -69,7 +73,7 @@ def find_program(name: str, folders: list[str]) -> str:
             f"Install it (Debian, Ubuntu: apt-get install {debian}; RHEL: dnf install {rhel}), "
             "or name the installation with prefix= or the environment variable SLURM_PREFIX"
         )
-    return os.path.abspath(found)
+    return str(Path(found).absolute())
 
 
 def slurm_version(slurmctld: str) -> tuple[int, int]:
@@ -89,8 +93,8 @@ def slurm_version(slurmctld: str) -> tuple[int, int]:
 def find_python() -> str:
     """A Python to run the guardian with; any will do.
 
-    Where Python is embedded in another program, `sys.executable` may be empty or may be that program,
-    and starting a second one of it might do anything.
+    Where Python is embedded in another program, `sys.executable` may be empty, or be that program,
+    and to start that a second time might do anything.
     """
     for candidate in (
         sys.executable,

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slurmpy.testing._config import Config
+from slurmpy.testing._config import LOOPBACK, Config, Place
 from slurmpy.testing._errors import LocalClusterError
 from slurmpy.testing._guardian_client import Guardian
 from slurmpy.testing._programs import find_programs
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from slurmpy.testing._programs import Programs
 
 __all__ = ["LocalCluster", "LocalClusterError"]
-
-LOOPBACK = "127.0.0.1"
 
 # slurmstepd makes a socket <folder>/spool-<node>/<node>_<job>.<step>.<component>, and the kernel
 # takes no more than 107 bytes for the path of one.
@@ -52,17 +52,17 @@ class LocalCluster:
     """A real Slurm of one's own: munged, slurmctld and some slurmd, on this machine.
 
     It is for tests and demonstrations of programs that use Slurm. It runs the daemons of the
-    installed packages, as the user who runs the program, on free ports of the loopback device and in
-    a temporary folder. It needs neither root nor containers, and leaves the system's own
-    configuration, and a Slurm that may run there, alone.
+    installed packages, as the user who runs the program, on free ports of the loopback device, in
+    a temporary folder. It needs neither root nor containers, and leaves the system's configuration
+    alone, and a Slurm that may run there.
 
-    Used as a context manager, or with `start` and `stop`. In between, slurmpy talks to this cluster,
-    and before and after it to whatever it would otherwise. `env` is for Slurm's commands and for
-    other programs; the environment of this process does not change. Only one can be active in a
-    process.
+    It is a context manager; `start` and `stop` do the same. In between, slurmpy talks to this
+    cluster, before and after to whatever it would otherwise. The environment of this process stays
+    as it is: `env` has one for Slurm's commands and for other programs, and `run` runs a command in
+    it. A process can have one active cluster.
 
-    Nothing is left behind, however the program ends: all processes of the cluster and of its jobs
-    are killed and the folder is removed, also after an exception, Ctrl-C or SIGKILL.
+    Nothing is left behind, however the program ends, be it by an exception, by Ctrl-C or by
+    SIGKILL: all processes of the cluster and of its jobs are killed, and the folder is removed.
 
     Args:
         nodes: How many nodes, called n1, n2 and so on. Each is a slurmd.
@@ -79,14 +79,14 @@ class LocalCluster:
         gres_conf: Lines for gres.conf.
         max_job_count: ``MaxJobCount``, with a ``MaxArraySize`` to match.
         name: ``ClusterName``.
-        prefix: Where Slurm is installed. By default ``SLURM_PREFIX``, else what is on the ``PATH`` or in
-            one of the usual places.
+        prefix: Where Slurm is installed. By default ``SLURM_PREFIX``, else what is on the ``PATH``
+            or in one of the usual places.
         directory: Where to make the cluster's folder. By default where temporary files go. The path
             has to be short.
-        loopback_only: Slurm listens on the address that its machine's name stands for. Where that is
-            not a loopback address, the daemons get to see another name, if the system allows it (to
-            root, or through user namespaces), and otherwise starting fails. False lets them listen
-            on the machine's address instead: in a container, for example.
+        loopback_only: Slurm can listen on all addresses, or on the one that the machine's name
+            stands for. Where that is none of the loopback device, the daemons are made to see
+            another name, if the system allows it to this user; if not, `start` fails. With False,
+            they then listen on that address: in a container, for example.
         timeout: How many seconds to wait for the daemons.
 
     Attributes:
@@ -151,9 +151,8 @@ class LocalCluster:
         self._owner = 0
         self._redirected = False
         self._before: str | None = None
+        self._place = Place(Path(), "", "", {}, (0, 0))
         self._env: dict[str, str] = {}
-        self._address = ""
-        self._ports: dict[str, int] = {}
         self._daemon_conf = Path()
         self._commands: dict[str, list[str]] = {}
         # Daemons whose end is news.
@@ -163,7 +162,7 @@ class LocalCluster:
         state = f"in {self._guardian.folder}" if self._guardian else "not running"
         return f"<LocalCluster {self.name!r} of {len(self.nodes)} nodes, {state}>"
 
-    def __enter__(self) -> LocalCluster:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -179,8 +178,8 @@ class LocalCluster:
         """Start the daemons, wait until all nodes are idle, and point slurmpy at the cluster.
 
         Raises:
-            LocalClusterError: A program is not installed, or a daemon did not start; the message has
-                the end of its log.
+            LocalClusterError: A program is not installed, or a daemon did not start; the message
+                has what it said last.
             RuntimeError: A cluster is active in this process already.
         """
         from slurmpy import _runtime
@@ -197,8 +196,8 @@ class LocalCluster:
     def stop(self) -> None:
         """Point slurmpy at what it used before, and end the cluster.
 
-        It may be called twice. In a process that was forked off the one that started the cluster, it
-        does nothing.
+        Doing it twice does no harm. In a process that was forked off the one that started the
+        cluster, it does nothing.
         """
         global _active  # noqa: PLW0603 (one a process)
         if self._owner != os.getpid():
@@ -220,9 +219,7 @@ class LocalCluster:
     @property
     def folder(self) -> Path:
         """The folder with everything of the cluster: its configuration, logs, state and keys."""
-        folder = self._running_guardian().folder
-        assert folder is not None
-        return folder
+        return self._running_guardian().folder
 
     @property
     def conf(self) -> Path:
@@ -233,8 +230,8 @@ class LocalCluster:
     def env(self) -> dict[str, str]:
         """The environment for programs that are to use the cluster.
 
-        It is that of this process when the cluster started, less what would lead to another cluster,
-        with ``SLURM_CONF``, and with Slurm's commands on the ``PATH``. It may be changed.
+        It is what this process had when the cluster started, without what would lead to another
+        cluster, with ``SLURM_CONF``, and with Slurm's commands on the ``PATH``. You may change it.
         """
         self._running_guardian()
         return self._env
@@ -243,7 +240,7 @@ class LocalCluster:
     def ports(self) -> dict[str, int]:
         """The port that each of Slurm's daemons listens on, by the daemon's name."""
         self._running_guardian()
-        return dict(self._ports)
+        return dict(self._place.ports)
 
     @property
     def daemons(self) -> dict[str, int]:
@@ -301,7 +298,8 @@ class LocalCluster:
             raise LocalClusterError(f"{' '.join(words)}: not done after {timeout} s") from None
         if done.returncode:
             raise LocalClusterError(
-                f"{' '.join(words)}: exit code {done.returncode}: {done.stderr or done.stdout}".strip()
+                f"{' '.join(words)}: exit code {done.returncode}:"
+                f" {(done.stderr or done.stdout).strip()}"
             )
         return done.stdout
 
@@ -342,8 +340,8 @@ class LocalCluster:
     def stop_daemon(self, name: str, signum: int = signal.SIGTERM) -> None:
         """End a daemon and wait until it has ended.
 
-        Slurm then sees a daemon that has failed. To see one that hangs, send SIGSTOP to its process,
-        which `daemons` has.
+        To Slurm it has failed. To have one that hangs, send SIGSTOP to its process, which `daemons`
+        names.
 
         Args:
             name: One of the names in `daemons`.
@@ -384,7 +382,9 @@ class LocalCluster:
 
     def _running_guardian(self) -> Guardian:
         if self._guardian is None:
-            raise LocalClusterError("the cluster is not running: use it in a with block, or start()")
+            raise LocalClusterError(
+                "the cluster is not running: use it in a with block, or start() it"
+            )
         return self._guardian
 
     def _check_name(self, name: str) -> str:
@@ -397,11 +397,12 @@ class LocalCluster:
         programs = find_programs(self._prefix)
         self._owner = os.getpid()
         try:
-            machine = self._start_guardian()
+            machine, address = self._start_guardian()
+            guardian = self._running_guardian()
             names = ["slurmctld", *(f"slurmd-{node}" for node in self.nodes)]
-            ports = self._running_guardian().reserve(self._address, len(names))
-            self._ports = dict(zip(names, ports))
-            self._write_files(programs, machine)
+            ports = dict(zip(names, guardian.reserve(address, len(names))))
+            self._place = Place(guardian.folder, machine, address, ports, programs.version)
+            self._write_files()
             self._prepare_commands(programs)
             self.start_daemon("munged")
             self.start_daemon("slurmctld")
@@ -417,8 +418,8 @@ class LocalCluster:
         if guardian is not None:
             guardian.stop()
 
-    def _start_guardian(self) -> str:
-        """Start the guardian, choose an address to listen on, and return the machine's name.
+    def _start_guardian(self) -> tuple[str, str]:
+        """Start the guardian; return the machine's name and the address that the daemons get.
 
         Slurm listens on all addresses of a machine or, as here, on the one that the machine's name
         stands for. Nothing in slurm.conf can name another one. So where that is not 127.0.0.1, the
@@ -427,54 +428,51 @@ class LocalCluster:
         machine = socket.gethostname()
         try:
             found = socket.getaddrinfo(machine, None, socket.AF_INET, socket.SOCK_STREAM)
-            self._address = str(found[0][4][0])
+            address = str(found[0][4][0])
         except OSError:
-            self._address = ""
+            address = ""
         refusal = ""
-        if self._address != LOOPBACK:
+        if address != LOOPBACK:
             try:
                 self._guardian = Guardian(self._directory, "localhost")
             except LocalClusterError as error:
                 refusal = str(error).splitlines()[-1]
             else:
-                self._address = LOOPBACK
-                return "localhost"
-        if not self._address or (self._loopback_only and not self._address.startswith("127.")):
+                return "localhost", LOOPBACK
+        if not address or (self._loopback_only and not address.startswith("127.")):
             raise LocalClusterError(
-                f"this machine's name, {machine}, stands for {self._address or 'no address'}, and Slurm"
-                f" listens there. Its daemons cannot be given another name here ({refusal})."
-                f" Let /etc/hosts say 127.0.0.1 for {machine}, or allow it with loopback_only=False"
+                f"this machine's name, {machine}, stands for {address or 'no address'}, and that is"
+                f" where Slurm listens. Its daemons cannot be given another name ({refusal})."
+                f" Let /etc/hosts say 127.0.0.1 for {machine}, or set loopback_only=False"
             )
         self._guardian = Guardian(self._directory, None)
-        return machine.partition(".")[0]
+        return machine.partition(".")[0], address
 
-    def _write_files(self, programs: Programs, machine: str) -> None:
-        folder = self.folder
+    def _write_files(self) -> None:
+        place = self._place
+        folder = place.folder
         # Whoever connects to a loopback address comes from 127.0.0.1, and gets called back there.
-        # So srun cannot listen on 127.0.1.1 alone, or whatever its machine's name stands for.
-        plain = self._address == LOOPBACK and machine != "localhost"
+        # So srun cannot listen on what its machine's name stands for, unless that is 127.0.0.1.
+        plain = place.address == LOOPBACK and place.machine != "localhost"
         self._daemon_conf = folder / ("slurm.conf" if plain else "daemons.conf")
         for conf, listen in (
             (self.conf, "NoCtldInAddrAny"),
             (self._daemon_conf, "NoCtldInAddrAny,NoInAddrAny"),
         ):
-            text = self._config.slurm_conf(
-                folder, machine, self._address, self._ports, programs.version, listen
-            )
-            conf.write_text(text, encoding="utf-8")
-        # The tasks of jobs get the file of the daemons from Slurm.
+            conf.write_text(self._config.slurm_conf(place, listen), encoding="utf-8")
+        # Slurm tells a job's tasks the configuration of the daemons.
         prolog = folder / "task-prolog"
         prolog.write_text(f"#!/bin/sh\necho export SLURM_CONF={self.conf}\n", encoding="utf-8")
         prolog.chmod(0o755)
         (folder / "gres.conf").write_text(self._config.gres_conf(folder), encoding="utf-8")
-        if programs.version >= (23, 2):
+        if place.version >= (23, 2):
             (folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n", encoding="utf-8")
         for gpu in self._config.gpu_files(folder):
             gpu.symlink_to("/dev/null")
         for name in ("state", *(f"spool-{node}" for node in self.nodes)):
             (folder / name).mkdir()
         key = os.open(folder / "munge.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(key, "wb") as file:
+        with os.fdopen(key, "wb") as file:
             file.write(os.urandom(128))
 
     def _prepare_commands(self, programs: Programs) -> None:
@@ -518,8 +516,8 @@ class LocalCluster:
                 return client.connect_ex(str(self.folder / "munge.socket")) == 0
         # A connection would tell as well, and have the daemon log an error about it. The kernel
         # writes the bytes of an address as one number of the machine.
-        address = int.from_bytes(socket.inet_aton(self._address), sys.byteorder)
-        listening = f" {address:08X}:{self._ports[name]:04X} 00000000:0000 0A "
+        address = int.from_bytes(socket.inet_aton(self._place.address), sys.byteorder)
+        listening = f" {address:08X}:{self._place.ports[name]:04X} 00000000:0000 0A "
         return listening in Path("/proc/net/tcp").read_text(encoding="ascii")
 
     def _idle(self) -> bool:
@@ -547,13 +545,13 @@ class LocalCluster:
             running = self.daemons
             for name in [only] if only else sorted(self._wanted):
                 if name not in running:
-                    raise LocalClusterError(f"{name} has ended. Its log ends with\n{self._log(name)}")
+                    raise LocalClusterError(f"{name} has ended:\n{self._last_words(name)}")
             if time.monotonic() > deadline:
-                logs = "\n".join(self._log(name) for name in sorted(self._wanted))
-                raise LocalClusterError(f"{failure} after {patience} s{said}. The logs end with\n{logs}")
+                words = "\n".join(self._last_words(name) for name in sorted(self._wanted))
+                raise LocalClusterError(f"{failure} after {patience} s{said}:\n{words}")
             time.sleep(0.03)
 
-    def _log(self, name: str) -> str:
+    def _last_words(self, name: str) -> str:
         lines = (self.folder / f"{name}.err").read_text(errors="replace").splitlines()
         return "\n".join(f"{name}: {line}" for line in lines[-LOG_LINES:])
 
@@ -562,7 +560,8 @@ def check_directory(path: str) -> str:
     """Refuse a directory that the cluster's folder cannot be in."""
     if not re.fullmatch(r"/[\w./+-]*", path):
         raise ValueError(
-            f"directory={path!r}: slurm.conf takes an absolute path of letters, digits and ./_+- alone"
+            f"directory={path!r}: slurm.conf takes only an absolute path of letters, digits and"
+            " any of ./_+-"
         )
     if len(path) > LONGEST_DIRECTORY:
         raise ValueError(
