@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -220,7 +221,7 @@ def run(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     args = parser().parse_args(argv)
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding lacks is shown as an escape, not as a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -231,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except (slurmpy.SlurmError, LookupError, ValueError, ImportError) as error:
+    except (slurmpy.SlurmError, LookupError, ValueError) as error:
         print("slurmpy:", " ".join(str(error).split()), file=sys.stderr)
         return 1
     return 0

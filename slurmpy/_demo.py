@@ -39,7 +39,7 @@ def cluster() -> LocalCluster:
         cpus=8,
         gpus={"n1": 2, "n2": 2},
         # By default the reason why a job waits is looked at again only after a minute.
-        extra_conf="SchedulerParameters=batch_sched_delay=1,bf_interval=1,sched_interval=1",
+        extra_conf="SchedulerParameters=batch_sched_delay=1,sched_interval=1",
     )
 
 

@@ -10,7 +10,6 @@ compared, `python` is executed (by pytest where it holds tests), `console` is ru
 
 from __future__ import annotations
 
-import contextlib
 import doctest
 import importlib
 import os
@@ -20,7 +19,9 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 import slurmpy
@@ -28,6 +29,8 @@ from slurmpy import _demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from slurmpy.testing import LocalCluster
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FENCE = re.compile(r"^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -79,7 +82,9 @@ def run_document(path: Path) -> int:
         if language == "pycon":
             parser = doctest.DocTestParser()
             name = f"{path.name}:{line}"
-            count += run_doctest(parser.get_doctest(source, names, name, str(path), line))
+            test = parser.get_doctest(source, names, name, str(path), line)
+            test.globs = names  # in place of the copy, so that one block sees another's names
+            count += run_doctest(test)
         elif language == "python" and "def test_" in source:
             count += run_tests(source, dict(os.environ))
         elif language == "python":
@@ -90,26 +95,58 @@ def run_document(path: Path) -> int:
     return count
 
 
-def docstrings() -> Iterator[doctest.DocTest]:
-    finder = doctest.DocTestFinder(exclude_empty=True)
+def running_job(cluster: LocalCluster) -> int:
+    """The job that docstrings call `job_id`: it runs, and its name is `sleeper`."""
+    options = ("--parsable", "--output=/dev/null", "--mem=10", "--job-name=sleeper")
+    job_id = int(cluster.run("sbatch", *options, "--wrap=sleep 600"))
+    deadline = time.monotonic() + 30
+    while slurmpy.Job.load(job_id).state != "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return job_id
+
+
+def docstrings(names: dict[str, object]) -> Iterator[doctest.DocTest]:
+    """The examples of every module, class, method and function, each to stand for itself."""
+    finder, parser = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestParser()
+    seen: set[object] = set()
     for info in pkgutil.walk_packages(slurmpy.__path__, "slurmpy."):
-        if not info.name.endswith(("__main__", "_build_ffi", "._slurm")):
-            module = importlib.import_module(info.name)
-            yield from (test for test in finder.find(module, info.name) if test.examples)
-    yield from (test for test in finder.find(slurmpy, "slurmpy") if test.examples)
+        # The first two are programs, and the third is compiled.
+        if info.name in ("slurmpy.__main__", "slurmpy._build_ffi", "slurmpy._slurm"):
+            continue
+        module = importlib.import_module(info.name)
+        for owner in (slurmpy, module):
+            text = owner.__doc__ or ""
+            if owner not in seen:
+                yield parser.get_doctest(text, dict(names), owner.__name__, owner.__file__, 0)
+            seen.add(owner)
+        for item in vars(module).values():
+            ours = isinstance(item, (type, FunctionType)) and item.__module__.startswith("slurmpy")
+            if ours and item not in seen:
+                seen.add(item)
+                # Without a module: what a class exports has the name of the package in its place.
+                yield from finder.find(item, module=False, globs=dict(names))
+
+
+def starts_one(test: doctest.DocTest) -> bool:
+    """Whether it starts a cluster of its own: there can be but one in a process."""
+    return any("LocalCluster(" in example.source for example in test.examples)
 
 
 def main(source: str) -> int:
     """Run the examples of one source, and return how many there were."""
-    with contextlib.ExitStack() as stack:
-        # A document that starts clusters of its own has to be the only one to do so.
-        if source == "--docstrings" or "LocalCluster(" not in Path(source).read_text("utf-8"):
-            cluster = stack.enter_context(_demo.cluster())
-            _demo.wait_for(_demo.submit(cluster))
+    if source == "--docstrings":
+        with _demo.cluster() as cluster:
             os.environ.update(cluster.env)
-        if source == "--docstrings":
-            return sum(map(run_doctest, docstrings()))
-        return run_document(Path(source))
+            names: dict[str, object] = {"job_id": running_job(cluster)}
+            count = sum(run_doctest(test) for test in docstrings(names) if not starts_one(test))
+        return count + sum(run_doctest(test) for test in docstrings({}) if starts_one(test))
+    path = Path(source)
+    if "LocalCluster(" in path.read_text("utf-8"):
+        return run_document(path)
+    with _demo.cluster() as cluster:
+        _demo.wait_for(_demo.submit(cluster))
+        os.environ.update(cluster.env)
+        return run_document(path)
 
 
 if __name__ == "__main__":

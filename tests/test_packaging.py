@@ -95,7 +95,7 @@ def test_installing_is_quick_and_gives_a_working_package(
     subprocess.run([python, "-m", "pip", "install", "--quiet", checkout], check=True)
     assert time.monotonic() - start <= 20
 
-    argv = [python, "-I", "-m", "slurmpy", "jobs"]
+    argv = [str(python), "-I", "-m", "slurmpy", "jobs"]
     done = subprocess.run(argv, env=slurm_cluster.env, check=True, capture_output=True, text=True)
     assert done.stdout.startswith("JOBID")
 
