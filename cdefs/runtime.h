@@ -33,4 +33,6 @@ typedef struct {
 
 int slurmpy_trial(const char *conf, slurmpy_trial_t *trial);
 void slurmpy_init(const char *conf);
+int slurmpy_messages_size(void);
+int slurmpy_take_messages(char *buf, int size);
 void free(void *memory);

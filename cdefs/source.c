@@ -1,16 +1,22 @@
 /* What cffi compiles beside the declarations: prototypes that no public header has, and
  * one function for each call whose signature is not the same in every major. */
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,7 +75,8 @@ static void slurmpy_xfree(char *text)
 
 /* The waiting tasks of an array record, whole: libslurm's own text of them is cut at 64
  * bytes unless the environment says otherwise, and the environment is the host's.
- * "1-9:2" is what squeue prints for three tasks or more at an even distance. */
+ * "1-13:2" is what squeue prints for more than five tasks at an even distance, where they
+ * span more than ten numbers. */
 static char *slurmpy_array_tasks(slurm_job_info_t *job)
 {
 	int64_t first = -1, last = -1, step = 0, size, bit;
@@ -91,7 +98,7 @@ static char *slurmpy_array_tasks(slurm_job_info_t *job)
 		last = bit;
 		count++;
 	}
-	if (even && count > 2 && step > 1) {
+	if (even && step > 1 && count > 5 && last - first > 10) {
 		if (asprintf(&text, "%lld-%lld:%lld", (long long) first, (long long) last,
 			     (long long) step) < 0)
 			return NULL;
@@ -109,6 +116,8 @@ static char *slurmpy_array_tasks(slurm_job_info_t *job)
  * it is done in a forked child first, under a time limit, and the host does it only after
  * the child has seen it succeed. A fork, and not a Python started afresh, because the host
  * may be no Python at all; and no code but C's runs in the child. */
+
+static int slurmpy_messages = -1;
 
 #define SLURMPY_NOTHING_DONE 0
 #define SLURMPY_INITIALISED 1
@@ -152,6 +161,9 @@ static void slurmpy_child(const char *conf, int words, int results)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(words, STDOUT_FILENO);
 	dup2(words, STDERR_FILENO);
+	/* Where the messages go if the host has had libslurm ready before. */
+	if (slurmpy_messages >= 0)
+		dup2(words, slurmpy_messages);
 
 	slurm_init(conf);
 	trial.stage = SLURMPY_INITIALISED;
@@ -279,6 +291,78 @@ done:
 	return error;
 }
 
+/* ---- What Slurm has to say ----
+ *
+ * libslurm prints its messages to stderr, which is the host's. They go to a file in memory
+ * instead, from which they are taken into exceptions and the log. The options are passed by
+ * value and their struct is private: it has these members in 22.05 and one more in 24.11 to
+ * 26.05. Where it was not checked, the messages stay where they are. */
+
+#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0) || \
+	SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
+typedef struct {
+	int stderr_level;
+	int syslog_level;
+	int logfile_level;
+	bool prefix_level;
+	bool buffered;
+	bool raw;
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
+	int logfile_format;
+#endif
+} slurmpy_log_options_t;
+
+extern int slurm_log_alter_with_fp(slurmpy_log_options_t options, int facility, FILE *file);
+
+static void slurmpy_catch_messages(void)
+{
+	/* Levels: 0 is quiet, 2 is errors. */
+	slurmpy_log_options_t options = { .logfile_level = 2, .prefix_level = true };
+	FILE *file = NULL;
+	int fd;
+
+	if (slurmpy_messages >= 0)
+		return;
+	fd = memfd_create("slurmpy", MFD_CLOEXEC);
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_APPEND) == 0)
+		file = fdopen(fd, "a");
+	if (!file) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	slurm_log_alter_with_fp(options, 0, file);
+	slurmpy_messages = fd;
+}
+#else
+static void slurmpy_catch_messages(void)
+{
+}
+#endif
+
+/* How many bytes were said since the last time. */
+static int slurmpy_messages_size(void)
+{
+	struct stat status;
+
+	if (slurmpy_messages < 0 || fstat(slurmpy_messages, &status) < 0)
+		return 0;
+	return status.st_size < INT_MAX ? (int) status.st_size : INT_MAX;
+}
+
+/* Takes them; returns how many there were. */
+static int slurmpy_take_messages(char *buf, int size)
+{
+	ssize_t got;
+
+	if (slurmpy_messages < 0)
+		return 0;
+	got = pread(slurmpy_messages, buf, size, 0);
+	if (ftruncate(slurmpy_messages, 0) < 0)
+		return 0;
+	return got < 0 ? 0 : (int) got;
+}
+
 /* slurm_init leaves SLURM_CONF in the environment, where the host's children would find it. */
 static void slurmpy_init(const char *conf)
 {
@@ -286,6 +370,7 @@ static void slurmpy_init(const char *conf)
 	char *kept = before ? strdup(before) : NULL;
 
 	slurm_init(conf);
+	slurmpy_catch_messages();
 	if (kept)
 		setenv("SLURM_CONF", kept, 1);
 	else

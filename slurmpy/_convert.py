@@ -55,6 +55,9 @@ class Unlimited:
 #: Where a count or a duration has no limit (Slurm's ``INFINITE``); ``"UNLIMITED"`` in JSON.
 UNLIMITED: Unlimited = object.__new__(Unlimited)
 
+#: Job ids are 32-bit numbers.
+_ID_DIGITS = 10
+
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 
@@ -80,7 +83,7 @@ def mebibytes(text: str) -> int:
     """
     import re
 
-    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))?([KMGTPE]?)", text, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]+))?([KMGTPE]?)", text, re.IGNORECASE | re.ASCII)
     if match is None:
         msg = f"no amount of memory: {text!r}"
         raise ValueError(msg)
@@ -117,7 +120,10 @@ def tres_memory(text: str) -> int | None:
     """MiB of memory in a list of TRES such as ``"cpu=2,mem=1500M,node=1"``."""
     for item in text.split(","):
         if item.startswith("mem="):
-            return mebibytes(item[4:])
+            try:
+                return mebibytes(item[4:])
+            except ValueError:
+                return None
     return None
 
 
@@ -150,10 +156,12 @@ def dependencies(text: str) -> Dependencies:
 
     found: Dependencies = {}
     for item in filter(None, re.split(r"[,?]", text)):
-        match = re.fullmatch(r"(?P<type>[a-z]+):(?P<job>[^()]+)(?:\((?P<state>[a-z]+)\))?", item)
+        match = re.fullmatch(
+            r"(?P<type>after[a-z]*|expand):(?P<job>[^()]+)(?:\((?P<state>[a-z]+)\))?", item
+        )
         if match:
             job, failed = match["job"], match["state"] not in (None, "unfulfilled")
-            plain = not failed and job.isascii() and job.isdigit()
+            plain = not failed and job.isascii() and job.isdigit() and len(job) <= _ID_DIGITS
             value = int(job) if plain else f"{job}({match['state']})" if failed else job
             jobs = found.setdefault(match["type"], [])
         elif re.fullmatch(r"singleton(\([a-z]+\))?", item):
@@ -168,8 +176,10 @@ def dependencies(text: str) -> Dependencies:
     return found
 
 
-def exit_status(status: int) -> tuple[int, int]:
+def exit_status(status: int) -> tuple[int | None, int | None]:
     """Exit code and signal of a ``wait()`` status; one of them is 0."""
+    if status in (lib.NO_VAL, lib.INFINITE):
+        return None, None
     signal = status & 0x7F
     if signal in (0, 0x7F):
         return status >> 8 & 0xFF, 0

@@ -95,6 +95,9 @@ _MARKS = {
     8: (lib.NO_VAL64, lib.INFINITE64),
 }
 
+#: The marks as a signed time has them, 32 bits wide or 64.
+_NO_TIME = (lib.NO_VAL, lib.INFINITE, -2, -1)
+
 
 class Struct:
     """The kinds of attribute over one C struct.
@@ -124,6 +127,12 @@ class Struct:
         """The member's own marks for "not set" and "no limit"."""
         return _MARKS[ffi.sizeof(self._members[member].type)]
 
+    def _unset(self, member: str) -> tuple[int, ...]:
+        """All that can stand for "not set" in a member, 0 aside."""
+        if self._members[member].type.cname == "time_t":
+            return _NO_TIME
+        return self._marks(member)
+
     def integer(self, member: str, doc: str, unit: str = "") -> Field[int]:
         """A number that is always set."""
 
@@ -138,7 +147,7 @@ class Struct:
         self, member: str, doc: str, unit: str = "", *, zero: bool = True
     ) -> Field[int | None]:
         """A number that may be unset: ``NO_VAL``, ``INFINITE`` and, unless ``zero``, 0."""
-        unset = dict.fromkeys(self._marks(member) if zero else (*self._marks(member), 0)).get
+        unset = dict.fromkeys((*self._unset(member), *(() if zero else (0,)))).get
 
         def get(record: Any) -> int | None:
             ptr, _owner = record._record
@@ -168,7 +177,7 @@ class Struct:
 
     def timestamp(self, member: str, doc: str) -> Field[int | None]:
         """A moment, as a Unix timestamp."""
-        unset = dict.fromkeys((0, lib.NO_VAL, lib.INFINITE, -1, -2)).get
+        unset = dict.fromkeys((0, *_NO_TIME)).get
 
         def get(record: Any) -> int | None:
             ptr, _owner = record._record
@@ -179,11 +188,11 @@ class Struct:
 
     def boolean(self, member: str, doc: str) -> Field[bool]:
         """Yes or no, from a number."""
-        unset, _ = self._marks(member)
+        no = (0, *self._marks(member))
 
         def get(record: Any) -> bool:
             ptr, _owner = record._record
-            return getattr(ptr, member) not in (0, unset)
+            return getattr(ptr, member) not in no
 
         return self._field(get, doc, member, "bool")
 

@@ -6,13 +6,15 @@ import os
 import threading
 
 from slurmpy._ffi import ffi, lib
-from slurmpy.errors import ConfigurationError, SlurmError, rpc_error
+from slurmpy.errors import ConfigurationError, plain, rpc_error
 
 __all__ = ["cluster_name", "ensure", "fini", "init", "redirect"]
 
 _lock = threading.Lock()
 _ready = False
+#: What `init` was given, and what holds where it was given nothing.
 _config: str | None = None
+_default: str | None = None
 _cluster: str | None = None
 # Slurm's plugins take libslurm's symbols from the global scope. This makes the library that is
 # loaded already global, and no other: the interpreter's dlopen flags stay as they are.
@@ -52,18 +54,18 @@ def init(config: str | os.PathLike[str] | None = None) -> None:
     global _config
     wanted = None if config is None else os.fspath(config)
     with _lock:
-        if _ready and wanted not in (None, _config):
+        if _ready and wanted not in (None, _config or _default):
             msg = (
-                f"Slurm is in use with {_config or 'the configuration of the environment'}: "
+                f"Slurm is in use with {_config or _default or 'what the environment names'}: "
                 "call slurmpy.fini() first"
             )
             raise ConfigurationError(msg)
         if not _ready:
-            before, _config = _config, wanted if wanted is not None else _config
+            _config = wanted
             try:
                 _start()
-            except SlurmError:
-                _config = before
+            except BaseException:
+                _config = None
                 raise
 
 
@@ -76,25 +78,26 @@ def fini() -> None:
         >>> import slurmpy
         >>> slurmpy.fini()
     """
-    redirect(None)
+    global _config
+    with _lock:
+        _stop()
+        _config = None
 
 
 def redirect(config: str | None) -> str | None:
-    """Undoes `init` and names the configuration for the next call, without asking Slurm.
+    """Undoes `init` and names the configuration for calls to come, without asking Slurm.
 
     Args:
-        config: A slurm.conf, or None for the environment's own.
+        config: The slurm.conf of whoever does not name one; None for the environment's own.
 
     Returns:
         What was set before.
     """
-    global _ready, _config, _cluster
+    global _config, _default
     with _lock:
-        if _ready:
-            lib.slurm_fini()
-        before, _config = _config, config
-        _ready = False
-        _cluster = None
+        _stop()
+        before, _default = _default, config
+        _config = None
     return before
 
 
@@ -117,12 +120,22 @@ def _start() -> None:
     if _libslurm is None:
         soname = f"libslurm.so.{lib.slurm_api_version() >> 16}"
         _libslurm = ffi.dlopen(soname, ffi.RTLD_GLOBAL | ffi.RTLD_LAZY)
-    path = ffi.NULL if _config is None else os.fsencode(_config)
+    config = _config or _default
+    path = ffi.NULL if config is None else os.fsencode(config)
     _try(path)
     lib.slurmpy_init(path)
     name = lib.slurm_conf.cluster_name
     _cluster = ffi.string(name).decode() if name else ""
     _ready = True
+
+
+def _stop() -> None:
+    """Lets go of Slurm if it is in use."""
+    global _ready, _cluster
+    if _ready:
+        lib.slurm_fini()
+    _ready = False
+    _cluster = None
 
 
 def _try(path: object) -> None:
@@ -131,23 +144,11 @@ def _try(path: object) -> None:
     error = lib.slurmpy_trial(path, trial)
     if error:
         raise OSError(error, f"no child process for a trial of Slurm: {os.strerror(error)}")
-    words = _words(ffi.string(trial.text).decode("utf-8", "replace"))
+    words = plain(ffi.string(trial.text).decode("utf-8", "replace"))
     if trial.stage != lib.SLURMPY_ANSWERED:
-        where = _config or os.environ.get("SLURM_CONF") or "Slurm's own default"
+        where = _config or _default or os.environ.get("SLURM_CONF") or "Slurm's own default"
         why = words or ("no answer in time" if trial.timed_out else "the trial ended silently")
         msg = f"Slurm cannot be used with the configuration {where}: {why}"
         raise ConfigurationError(msg)
     if trial.rc and lib.SLURM_NO_CHANGE_IN_DATA not in (trial.rc, trial.error):
         raise rpc_error(trial.rc, trial.error, words or "asking the controller")
-
-
-def _words(text: str) -> str:
-    """What Slurm printed, without its program's name and without what it says again and again."""
-    import re
-
-    lines: dict[str, str] = {}
-    for line in text.splitlines():
-        words = re.sub(r"^\S+: (?=error: |fatal: )", "", line).strip()
-        if words:
-            lines.setdefault(re.sub(r"-?\d+", "0", words), words)
-    return "; ".join(lines.values())

@@ -197,6 +197,10 @@ def _name(code: int) -> str:
     return names.get(code) or _errno.errorcode.get(code) or str(code)
 
 
+#: Bytes of messages that an exception takes at the most.
+_LONGEST = 8192
+
+
 def check(rc: int, detail: str) -> None:
     """Raises what a return code of Slurm's stands for.
 
@@ -208,8 +212,40 @@ def check(rc: int, detail: str) -> None:
     Raises:
         RPCError: Or the narrower class that the code has.
     """
+    error = ffi.errno
+    words = said()
     if rc:
-        raise rpc_error(rc, ffi.errno, detail)
+        raise rpc_error(rc, error, f"{detail}: {words}" if words else detail)
+
+
+def said() -> str:
+    """What Slurm had to say since the last call, which is the log's too."""
+    size = min(lib.slurmpy_messages_size(), _LONGEST)
+    if not size:
+        return ""
+    import logging
+
+    buffer = ffi.new("char[]", size)
+    taken = lib.slurmpy_take_messages(buffer, size)
+    words = plain(ffi.buffer(buffer, taken)[:].decode("utf-8", "replace"))
+    log = logging.getLogger("slurmpy")
+    if not log.handlers:
+        # Without a handler of the host's, logging would print to stderr.
+        log.addHandler(logging.NullHandler())
+    log.warning("%s", words)
+    return words
+
+
+def plain(text: str) -> str:
+    """Slurm's messages without time, program and what is said again and again."""
+    import re
+
+    lines: dict[str, str] = {}
+    for line in text.splitlines():
+        words = re.sub(r"^(\[[^]]*\] |\S+: (?=error: |fatal: ))", "", line).strip()
+        if words:
+            lines.setdefault(re.sub(r"-?\d+", "0", words), words)
+    return "; ".join(lines.values())
 
 
 def rpc_error(rc: int, errno: int, detail: str) -> RPCError:

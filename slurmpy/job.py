@@ -25,6 +25,12 @@ SHOW = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
 
 _MAX_ID = lib.NO_VAL - 1
 
+#: The members that `_run_time` reads.
+_RUN_TIME = "job_state, start_time, end_time, suspend_time, pre_sus_time"
+
+#: The marks as a double has them.
+_NO_AMOUNT = tuple(map(float, (lib.NO_VAL, lib.INFINITE, lib.NO_VAL64, lib.INFINITE64)))
+
 
 class _NotLoaded:
     """Stands for the pointer of a job that was never asked for."""
@@ -56,6 +62,7 @@ def _optional_text(value: Any) -> str | None:
 
 def _path(call: Any, ptr: Any) -> str | None:
     """A path that the library makes up from the patterns in a job."""
+    _ = ptr.name  # what stands for a pointer has to raise before it gets to C
     size = 4096
     while True:
         buffer = ffi.new("char[]", size)
@@ -81,34 +88,34 @@ def _run_time(ptr: Any, now: float) -> int:
 
 def _per_node(memory: int) -> int | None:
     """MiB a node; None where the memory is meant for each CPU or for each GPU."""
-    return None if memory == lib.NO_VAL64 or memory & lib.MEM_PER_CPU else memory
+    return None if memory & lib.MEM_PER_CPU else memory
 
 
 def _per_cpu(memory: int) -> int | None:
     """MiB a CPU; None where the memory is meant for each node."""
-    if memory == lib.NO_VAL64 or not memory & lib.MEM_PER_CPU:
+    if memory in (lib.NO_VAL64, lib.INFINITE64) or not memory & lib.MEM_PER_CPU:
         return None
     amount: int = memory ^ lib.MEM_PER_CPU
     return amount
 
 
 def _cores(spec: int) -> int | None:
-    return None if spec == lib.NO_VAL16 or spec & lib.CORE_SPEC_THREAD else spec
+    return None if spec & lib.CORE_SPEC_THREAD else spec
 
 
 def _threads(spec: int) -> int | None:
-    if spec == lib.NO_VAL16 or not spec & lib.CORE_SPEC_THREAD:
+    if spec in (lib.NO_VAL16, lib.INFINITE16) or not spec & lib.CORE_SPEC_THREAD:
         return None
     threads: int = spec ^ lib.CORE_SPEC_THREAD
     return threads
 
 
 def _nice(value: int) -> int | None:
-    return None if value == lib.NO_VAL else value - int(lib.NICE_OFFSET)
+    return None if value in (lib.NO_VAL, lib.INFINITE) else value - int(lib.NICE_OFFSET)
 
 
 def _billable(value: float) -> float | None:
-    return None if value in (lib.NO_VAL, lib.INFINITE, lib.NO_VAL64, lib.INFINITE64) else value
+    return None if value != value or value in _NO_AMOUNT else value  # noqa: PLR0124 - nan
 
 
 def _wckey(text: str) -> str | None:
@@ -268,25 +275,25 @@ class Job(Record):
         "derived_ec",
         lambda status: _convert.exit_status(status)[0],
         "Highest exit code of the job's steps.",
-        "int",
+        "int | None",
     )
     derived_exit_code_signal = _job.mapped(
         "derived_ec",
         lambda status: _convert.exit_status(status)[1],
         "Signal that ended the step with the highest exit status; 0 for none.",
-        "int",
+        "int | None",
     )
     exit_code = _job.mapped(
         "exit_code",
         lambda status: _convert.exit_status(status)[0],
         "Exit code of the job; 0 until it has ended.",
-        "int",
+        "int | None",
     )
     exit_code_signal = _job.mapped(
         "exit_code",
         lambda status: _convert.exit_status(status)[1],
         "Signal that ended the job; 0 for none.",
-        "int",
+        "int | None",
     )
     batch_constraints = _job.parsed(
         "batch_features",
@@ -435,7 +442,7 @@ class Job(Record):
         """Number of the component of the heterogeneous job; the leader is 0."""
         ptr, _owner = self._record
         offset: int = ptr.het_job_offset
-        return None if not ptr.het_job_id or offset == lib.NO_VAL else offset
+        return None if not ptr.het_job_id or offset in (lib.NO_VAL, lib.INFINITE) else offset
 
     temporary_disk_per_node = _job.number(
         "pn_min_tmp_disk", "Temporary disk space on each node.", "MiB"
@@ -450,13 +457,13 @@ class Job(Record):
         """Number of the task; None where this is no array, or the record of its waiting tasks."""
         ptr, _owner = self._record
         task: int = ptr.array_task_id
-        return None if not ptr.array_job_id or task == lib.NO_VAL else task
+        return None if not ptr.array_job_id or task in (lib.NO_VAL, lib.INFINITE) else task
 
-    @_job.computed("array_bitmap, array_max_tasks")
+    @_job.computed("array_bitmap, array_max_tasks, array_task_str")
     def array_tasks_waiting(self) -> str | None:
         """Tasks that still wait, as in ``1-5%2``; never cut short."""
         ptr, _owner = self._record
-        ranges = lib.slurmpy_array_tasks(ptr)
+        ranges = lib.slurmpy_array_tasks(ptr) if ptr.array_bitmap else None
         if not ranges:
             return _optional_text(ptr.array_task_str)
         text: str = ffi.string(ffi.gc(ranges, lib.free)).decode()
@@ -467,13 +474,13 @@ class Job(Record):
         """When the job ended, or will at the latest; None where that is not known."""
         ptr, owner = self._record
         end: int = ptr.end_time
-        if end in (0, lib.NO_VAL, lib.INFINITE) or (
+        if end in (0, lib.NO_VAL, lib.INFINITE, -2, -1) or (
             ptr.time_limit == lib.INFINITE and end > owner.now
         ):
             return None
         return end
 
-    @_job.computed("job_state, start_time, end_time, suspend_time, pre_sus_time", "seconds")
+    @_job.computed(_RUN_TIME, "seconds")
     def run_time(self) -> int:
         """How long the job has run, at the moment of the snapshot."""
         ptr, owner = self._record
@@ -553,14 +560,14 @@ class Job(Record):
     is_cronjob = _job.flag("bitflags", lib.CRON_JOB, "Whether the job comes of scrontab.")
     cronjob_time = _job.text("cronspec", "When the job of scrontab runs.")
 
-    @_job.computed("run_time, num_cpus", "seconds")
+    @_job.computed(f"{_RUN_TIME}, num_cpus", "seconds")
     def elapsed_cpu_time(self) -> int:
         """Run time multiplied by the CPUs of the job."""
         ptr, owner = self._record
         cpus = ptr.num_cpus
         return 0 if cpus in (lib.NO_VAL, lib.INFINITE) else _run_time(ptr, owner.now) * int(cpus)
 
-    @_job.computed("run_time, time_limit", "seconds")
+    @_job.computed(f"{_RUN_TIME}, time_limit", "seconds")
     def run_time_remaining(self) -> int | None:
         """What is left until the time limit; None where there is none."""
         ptr, owner = self._record

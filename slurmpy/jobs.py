@@ -56,6 +56,11 @@ class _Table:
                 clusters = self._clusters
                 if clusters is None:
                     clusters = self._clusters = self._index()
+        # Jobs that were named before the local cluster's name was known.
+        if "" in clusters and _runtime.cluster_name():
+            with self._lock:
+                unnamed = clusters.pop("", {})
+                clusters.setdefault(_runtime.cluster_name() or "", {}).update(unnamed)
         return clusters
 
     def _index(self) -> dict[str, dict[int, Job | int]]:
@@ -104,10 +109,7 @@ class _Table:
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
         local = _runtime.cluster_name() or ""
-        for name in (local, ""):
-            if name in self.clusters:
-                return name
-        return next(iter(self.clusters), local)
+        return local if local in self.clusters else next(iter(self.clusters), local)
 
     def borrowed(self, cluster: str, job_id: int) -> Job:
         """A job for another collection, on the same memory, that this one does not close."""
@@ -304,10 +306,10 @@ class Jobs:
         """Leaves in a new table what is in the old one, and carries over what it has lost."""
         clusters = new.clusters
         for cluster, jobs in list(clusters.items()):
-            kept = old.clusters.get(cluster) or old.clusters.get("") or {}
+            kept = old.clusters.get(cluster, {})
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
         for cluster, job_id in old.entries():
-            found = clusters.setdefault(cluster or new.home(), {})
+            found = clusters.setdefault(cluster, {})
             if job_id not in found:
                 job = old.job(cluster, job_id)
                 if job._record[1] is old.snapshot is not None:
@@ -385,7 +387,8 @@ class Jobs:
     def __contains__(self, item: object) -> bool:
         """Whether there is such a job, given as job, as id, or as cluster and id."""
         if isinstance(item, Job):
-            return self._place(item)[1] in self._open().clusters.get(self._place(item)[0], {})
+            cluster, job_id = self._place(item)
+            return job_id in self._open().clusters.get(cluster, {})
         try:
             self._find(item)  # type: ignore[arg-type]  # what is no key is not there
         except (KeyError, TypeError):
@@ -465,7 +468,7 @@ class Jobs:
 
     def _place(self, job: Job) -> tuple[str, int]:
         """Where a job belongs."""
-        return self._open().home() if job._cluster is None else job._cluster, job._id
+        return (_runtime.cluster_name() or "") if job._cluster is None else job._cluster, job._id
 
     def add(self, item: object) -> None:
         """Adds a job, in place of one with the same cluster and id.
@@ -606,6 +609,9 @@ class Jobs:
             for key, job in jobs.items():
                 self[key] = job
             return
+        if isinstance(jobs, (bytes, bytearray)):
+            msg = f"job ids are a str or a list, not {type(jobs).__name__}: {jobs!r}"
+            raise TypeError(msg)
         for item in _convert.job_ids(jobs) if isinstance(jobs, str) else jobs:
             self.add(Job(item) if isinstance(item, int) else item)
 
@@ -652,8 +658,9 @@ class Jobs:
     __hash__ = None  # type: ignore[assignment]  # it can be changed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles the jobs, each with all its data."""
-        return Jobs, (list(self.values()), self.frozen)
+        """Pickles the jobs, each with all its data, and what `reload` asks for."""
+        settings = (self.frozen, self._uid, self._show, self._names)
+        return _restore, (list(self.values()), settings)
 
     def __repr__(self) -> str:
         """The jobs, cut short where there are many."""
@@ -824,13 +831,26 @@ class JobItems(ItemsView[int, Job]):
 
 def _uid(user: int | str) -> int:
     """The uid of a user's name."""
+    if isinstance(user, bool) or not isinstance(user, (int, str)):
+        msg = f"a user is a name or a uid, not {type(user).__name__}: {user!r}"
+        raise TypeError(msg)
     if isinstance(user, int):
+        if not 0 <= user < lib.NO_VAL:
+            msg = f"no uid: {user} (uids go from 0 to {lib.NO_VAL - 1})"
+            raise ValueError(msg)
         return user
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
         msg = f"no user has the name {user!r}"
         raise ValueError(msg) from None
+
+
+def _restore(jobs: list[Job], settings: tuple[Any, ...]) -> Jobs:
+    """The collection of a pickle or a deep copy."""
+    restored = Jobs(jobs)
+    restored.frozen, restored._uid, restored._show, restored._names = settings
+    return restored
 
 
 def _json(value: object) -> str:

@@ -1,0 +1,394 @@
+"""Coming up: nothing that is wrong with Slurm ends or hangs the process that asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import slurmpy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from slurmpy.testing import LocalCluster
+
+# libslurm retries a configuration that it cannot read for a minute: what is meant is "at once",
+# with room for a machine that is busy.
+SOON = 8
+
+
+def run(script: str, *args: object, env: dict[str, str] | None = None) -> dict[str, Any]:
+    """What a script in a process of its own gives out as JSON, and what the process says."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, args)],
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(re.findall(r"(?m)^\{.*\}$", done.stdout)[-1])
+    return {**answer, "stdout": done.stdout, "stderr": done.stderr}
+
+
+TRY = """
+import json, sys, time
+import slurmpy
+
+def attempt():
+    start = time.monotonic()
+    try:
+        slurmpy.Jobs.load()
+        error = None
+    except Exception as exc:
+        error = exc
+    return error, time.monotonic() - start
+"""
+
+ASK = (
+    TRY
+    + """
+slurmpy._runtime.redirect(sys.argv[1])
+error, seconds = attempt()
+kinds = [kind.__name__ for kind in type(error).__mro__]
+print(json.dumps({"kinds": kinds, "text": str(error), "seconds": seconds}))
+"""
+)
+
+
+@pytest.fixture
+def conf(slurm_cluster: LocalCluster, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a slurm.conf that differs from the cluster's."""
+    text = slurm_cluster.conf.read_text()
+
+    def make(**changes: str) -> Path:
+        changed = text
+        for key, value in changes.items():
+            changed = re.sub(rf"(?m)^{key}=.*\n", "", changed) + f"\n{key}={value}\n"
+        path = tmp_path / "slurm.conf"
+        path.write_text(changed)
+        return path
+
+    return make
+
+
+def test_import_does_nothing_to_slurm() -> None:
+    answer = run(
+        """
+        import json, os, sys, threading
+        before = sys.getdlopenflags(), dict(os.environ), sorted(os.listdir("/proc/self/fd"))
+        import slurmpy
+        after = sys.getdlopenflags(), dict(os.environ), sorted(os.listdir("/proc/self/fd"))
+        print(json.dumps({"same": before == after, "threads": threading.active_count()}))
+        """,
+        env={"SLURM_CONF": "/nonexistent/slurm.conf"},
+    )
+    assert answer["same"]
+    assert answer["threads"] == 1
+    assert answer["stderr"] == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"SelectTypo": "select/cons_tres"}, "SelectTypo"),
+        ({"SelectType": "select/nosuch"}, "select/nosuch"),
+        ({"PluginDir": "/nonexistent"}, "/nonexistent"),
+        ({"MessageTimeout": "soon"}, "soon"),
+    ],
+)
+def test_wrong_configuration(
+    conf: Callable[..., Path], changes: dict[str, str], words: str
+) -> None:
+    answer = run(ASK, conf(**changes))
+    assert "ConfigurationError" in answer["kinds"]
+    assert words in answer["text"]
+    assert "fatal: " in answer["text"]
+    assert answer["seconds"] < SOON
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "folder", "unreadable"])
+def test_no_configuration(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "slurm.conf"
+    if kind == "empty":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "unreadable":
+        path.write_bytes(b"\xff\xfe\x00binary")
+    answer = run(ASK, path)
+    assert "ConfigurationError" in answer["kinds"]
+    assert "error: " in answer["text"]
+    assert str(path) in answer["text"]
+    assert answer["seconds"] < SOON
+
+
+def test_configuration_without_rights(conf: Callable[..., Path]) -> None:
+    path = conf()
+    path.chmod(0)
+    # Root may read everything, so root becomes somebody else first.
+    answer = run(
+        "import json, os, time, slurmpy\nif os.getuid() == 0: os.seteuid(65534)\n" + ASK, path
+    )
+    assert "ConfigurationError" in answer["kinds"]
+    assert answer["seconds"] < SOON
+
+
+def test_unknown_host(conf: Callable[..., Path]) -> None:
+    answer = run(ASK, conf(SlurmctldHost="nosuchhost.invalid"))
+    assert {"ConfigurationError", "ConnectionError"} & set(answer["kinds"])
+    assert "getaddrinfo" in answer["text"]
+    assert answer["seconds"] < SOON
+
+
+@pytest.mark.parametrize("auth", ["AuthType", "AuthInfo"])
+def test_no_authentication(conf: Callable[..., Path], auth: str) -> None:
+    value = {"AuthType": "auth/nosuch", "AuthInfo": "socket=/nonexistent/munge"}[auth]
+    answer = run(ASK, conf(**{auth: value}))
+    assert {"ConfigurationError", "AuthenticationError"} & set(answer["kinds"])
+    assert value.rpartition("=")[2] in answer["text"]
+    assert answer["seconds"] < SOON
+
+
+def test_nobody_listens(conf: Callable[..., Path]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        answer = run(ASK, conf(SlurmctldPort=str(port), MessageTimeout="3"))
+    assert "ConnectionError" in answer["kinds"]
+    assert "SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR" in answer["text"]
+    assert answer["seconds"] < 3 + SOON
+
+
+def test_controller_that_does_not_answer(conf: Callable[..., Path]) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        answer = run(ASK, conf(SlurmctldPort=str(port), MessageTimeout="3"))
+    assert "ConnectionError" in answer["kinds"]
+    assert answer["seconds"] < 3 + SOON
+
+
+def test_next_call_works_when_the_cause_is_mended(
+    slurm_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "slurm.conf"
+    answer = run(
+        TRY
+        + """
+import os, shutil
+os.environ["SLURM_CONF"] = sys.argv[1]
+first, _ = attempt()
+shutil.copy(sys.argv[2], sys.argv[1])
+second, _ = attempt()
+print(json.dumps({"first": type(first).__name__, "second": repr(second)}))
+""",
+        path,
+        slurm_cluster.conf,
+    )
+    assert answer["first"] == "ConfigurationError"
+    assert answer["second"] == "None"
+
+
+@pytest.mark.parametrize("executable", ["''", "'/bin/false'", "None"])
+def test_needs_no_interpreter(slurm_cluster: LocalCluster, executable: str) -> None:
+    answer = run(f"import sys\nsys.executable = {executable}\n" + ASK, slurm_cluster.conf)
+    assert answer["text"] == "None"
+    answer = run(f"import sys\nsys.executable = {executable}\n" + ASK, "/nonexistent/conf")
+    assert "ConfigurationError" in answer["kinds"]
+
+
+def test_what_the_host_left_for_its_exit_is_done_once(tmp_path: Path) -> None:
+    """The trial ends a child of ours: neither buffers nor handlers of the host are its to run."""
+    (tmp_path / "slurm.conf").touch()  # libslurm calls exit() over it
+    answer = run(
+        """
+        import ctypes, json, sys
+        import slurmpy
+        libc = ctypes.CDLL(None)
+        text = ctypes.c_char_p(b"host ends")
+        libc.__cxa_atexit(ctypes.cast(libc.puts, ctypes.c_void_p), text, None)
+        libc.printf(b"in the buffer of C ")
+        sys.stdout.write("in the buffer of Python ")
+        try:
+            slurmpy.init(sys.argv[1])
+        except slurmpy.ConfigurationError:
+            print()
+            print(json.dumps({"raised": True}))
+        """,
+        tmp_path / "slurm.conf",
+    )
+    assert answer["raised"]
+    for text in ("in the buffer of C", "in the buffer of Python", "host ends"):
+        assert answer["stdout"].count(text) == 1
+
+
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "reap"])
+def test_host_that_reaps_children_itself(slurm_cluster: LocalCluster, handler: str) -> None:
+    answer = run(
+        """
+        import os, signal
+        def reap(signum, frame):
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                pass
+        """
+        + f"\nsignal.signal(signal.SIGCHLD, {handler})\n".replace("\n", "\n        ")
+        + "\n"
+        + textwrap.indent(ASK, "        "),
+        slurm_cluster.conf,
+    )
+    assert answer["text"] == "None"
+
+
+def test_trial_leaves_no_child(tmp_path: Path) -> None:
+    answer = run(
+        """
+        import json, os, sys
+        import slurmpy
+        try:
+            slurmpy.init(sys.argv[1])
+        except slurmpy.ConfigurationError:
+            pass
+        try:
+            os.waitpid(-1, os.WNOHANG)
+            children = True
+        except ChildProcessError:
+            children = False
+        print(json.dumps({"children": children}))
+        """,
+        tmp_path / "missing.conf",
+    )
+    assert not answer["children"]
+
+
+def test_first_call_from_many_threads(slurm_cluster: LocalCluster) -> None:
+    answer = run(
+        """
+        import json, sys, threading
+        import slurmpy
+        slurmpy._runtime.redirect(sys.argv[1])
+        ready, found = threading.Barrier(8), []
+        def load():
+            ready.wait()
+            found.append(slurmpy.Jobs.load().clusters())
+        threads = [threading.Thread(target=load) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(json.dumps({"found": len(found), "cluster": slurmpy._runtime.cluster_name()}))
+        """,
+        slurm_cluster.conf,
+    )
+    assert answer["found"] == 8
+    assert answer["cluster"] == slurm_cluster.name
+
+
+def test_environment_of_children_stays_as_it_was(slurm_cluster: LocalCluster) -> None:
+    answer = run(
+        """
+        import json, os, subprocess, sys
+        import slurmpy
+        command = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
+        before = json.loads(subprocess.check_output(command))
+        slurmpy.init(sys.argv[1])
+        slurmpy.Jobs.load()
+        after = json.loads(subprocess.check_output(command))
+        os.environ["SLURM_CONF"] = "/kept/by/the/host"
+        slurmpy.fini()
+        slurmpy.init(sys.argv[1])
+        kept = json.loads(subprocess.check_output(command))
+        print(json.dumps({"before": before, "after": after, "kept": kept["SLURM_CONF"]}))
+        """,
+        slurm_cluster.conf,
+    )
+    assert answer["before"] == answer["after"]
+    assert answer["kept"] == "/kept/by/the/host"
+
+
+def test_slurm_conf_is_read_at_the_first_call(slurm_cluster: LocalCluster) -> None:
+    answer = run(
+        TRY
+        + """
+import os
+os.environ["SLURM_CONF"] = sys.argv[1]
+error, _ = attempt()
+print(json.dumps({"error": repr(error)}))
+""",
+        slurm_cluster.conf,
+        env={"SLURM_CONF": "/nonexistent/slurm.conf"},
+    )
+    assert answer["error"] == "None"
+
+
+def test_child_of_a_fork_can_ask(slurm_cluster: LocalCluster) -> None:
+    answer = run(
+        """
+        import json, os, sys
+        import slurmpy
+        slurmpy.init(sys.argv[1])
+        jobs = slurmpy.Jobs.load()
+        pid = os.fork()
+        if pid == 0:
+            slurmpy.Jobs.load()
+            jobs.close()
+            os._exit(0)
+        print(json.dumps({"status": os.waitpid(pid, 0)[1]}))
+        """,
+        slurm_cluster.conf,
+    )
+    assert answer["status"] == 0
+
+
+@pytest.fixture
+def own_state(slurm_cluster: LocalCluster) -> Iterator[None]:
+    """Puts back what slurmpy was pointed at."""
+    yield
+    slurmpy._runtime.redirect(str(slurm_cluster.conf))
+
+
+@pytest.mark.usefixtures("own_state")
+def test_init_and_fini(slurm_cluster: LocalCluster, conf: Callable[..., Path]) -> None:
+    slurmpy.fini()
+    slurmpy.fini()
+    slurmpy.init(slurm_cluster.conf)
+    slurmpy.init(slurm_cluster.conf)
+    slurmpy.init()
+    other = conf()
+    with pytest.raises(slurmpy.ConfigurationError, match=r"slurmpy\.fini\(\)"):
+        slurmpy.init(other)
+    jobs = slurmpy.Jobs.load()
+    slurmpy.fini()
+    jobs.reload()
+    slurmpy.fini()
+    slurmpy.init(other)
+    assert slurmpy.Jobs.load() is not None
+
+
+@pytest.mark.usefixtures("own_state")
+def test_failed_init_leaves_the_choice_open(slurm_cluster: LocalCluster, tmp_path: Path) -> None:
+    slurmpy.fini()
+    with pytest.raises(slurmpy.ConfigurationError):
+        slurmpy.init(tmp_path / "missing.conf")
+    slurmpy.init(slurm_cluster.conf)
+
+
+@pytest.mark.usefixtures("own_state")
+def test_seconds_of_a_wrong_configuration_here(tmp_path: Path) -> None:
+    slurmpy.fini()
+    start = time.monotonic()
+    with pytest.raises(slurmpy.ConfigurationError):
+        slurmpy.init(tmp_path / "missing.conf")
+    assert time.monotonic() - start < SOON
