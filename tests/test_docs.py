@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import os
+import pwd
 import re
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = DOCUMENTS[0].read_text("utf-8")
 RUNS = re.compile(r"^```(pycon|python|console)$", re.MULTILINE)
 WITH_EXAMPLES = [path for path in DOCUMENTS if RUNS.search(path.read_text("utf-8"))]
 LANGUAGES = {
@@ -40,6 +44,20 @@ def test_examples_of_a_document_give_what_it_shows(path: Path) -> None:
 
 def test_examples_of_the_docstrings_give_what_they_show() -> None:
     assert run_examples("--docstrings") > 0
+
+
+def test_readme_shows_what_the_demo_prints() -> None:
+    (shown,) = re.findall(r"^```text\n(Starting .*?)^```$", README, re.MULTILINE | re.DOTALL)
+    argv = [sys.executable, "-m", "slurmpy", "demo"]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    me = pwd.getpwuid(os.getuid()).pw_name
+    # Whoever runs it, however long it took: the rest is the same, to the width of the columns.
+    expected = re.sub(r" root +", " USER ", re.sub(r"\b0:\d\d\b", "TIME", shown))
+    printed = re.sub(rf" {me} +", " USER ", re.sub(r"\b0:\d\d\b", "TIME", done.stdout))
+    expected = re.sub("run_time_remaining .*", "run_time_remaining LEFT", expected)
+    printed = re.sub("run_time_remaining .*", "run_time_remaining LEFT", printed)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(expected, printed, flags), printed
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
