@@ -37,7 +37,11 @@ def _attributes() -> str:
     """One row for each attribute, from the declarations themselves."""
     rows = ["| attribute | type | meaning (unit; member in C) |", "|---|---|---|"]
     for field in slurmpy.Job.fields.values():
-        cells = (f"`{field.name}`", f"`{field.annotation}`", " ".join(field.__doc__.split()))
+        cells = (
+            f"`{field.name}`",
+            f"`{field.annotation}`",
+            " ".join((field.__doc__ or "").split()),
+        )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import slurmpy
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = DOCUMENTS[0].read_text("utf-8")
@@ -66,6 +68,13 @@ def test_every_block_says_whether_it_runs(path: Path) -> None:
     assert len(fences) % 2 == 0
     assert set(fences[::2]) <= LANGUAGES
     assert set(fences[1::2]) <= {""}
+
+
+@pytest.mark.parametrize("name", slurmpy.Job.fields)
+def test_the_reference_describes_every_attribute(name: str) -> None:
+    field = slurmpy.Job.fields[name]
+    # What help() and Sphinx show, which on some Pythons is the class's text if nobody takes care.
+    assert all(member in (field.__doc__ or "") for member in field.member.split(", "))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
