@@ -4,7 +4,7 @@
 guardian makes the cluster's folder, reserves its ports and starts its daemons, so that nothing of
 the cluster exists before there is somebody to end it. It ends the cluster when its standard input
 closes, when the program that started it is gone, or when it gets a signal: it kills every process
-below itself and removes the folder.
+of the cluster and removes the folder.
 
 Slurm's daemons, slurmstepd and many a job detach themselves from whoever started them. None gets
 away: the guardian is a child subreaper (see prctl(2)), so a process whose parent has ended becomes
@@ -42,6 +42,11 @@ GRACE = 0.5
 # A process that not even SIGKILL ends, as it waits for a dead disk, must not keep us for ever.
 PATIENCE = 20.0
 
+# The name of the machine that stands for 127.0.0.1 everywhere.
+OTHER_NAME = "localhost"
+
+WAITING_COMMANDS = (b"salloc", b"sattach", b"sbatch", b"scontrol", b"srun")
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,6 +77,24 @@ def rename_machine(name: str) -> None:
     socket.sethostname(name)
 
 
+def why_no_other_name() -> str:
+    """Why the system does not let us rename the machine; empty where it does."""
+    end, other_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            rename_machine(OTHER_NAME)
+        except OSError as error:
+            os.write(other_end, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(other_end)
+    with os.fdopen(end) as answers:
+        why = answers.read()
+    os.waitpid(child, 0)
+    return why
+
+
 def descendants() -> list[int]:
     """The processes below this one, with the dead that nobody has waited for."""
     children: dict[int, list[int]] = {}
@@ -89,6 +112,28 @@ def descendants() -> list[int]:
         below = children.get(parents.pop(), [])
         found += below
         parents += below
+    return found
+
+
+def commands(folder: str) -> list[int]:
+    """The Slurm commands of this cluster, and what salloc runs, which others have started.
+
+    They would wait for ever for a cluster that is gone. Programs that only know of the cluster are
+    none of our business.
+    """
+    conf = f"SLURM_CONF={folder}/".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                variables = (entry / "environ").read_bytes().split(b"\0")
+                name = (entry / "comm").read_bytes().strip()
+            except OSError:
+                continue
+            ours = any(variable.startswith(conf) for variable in variables)
+            inside = any(variable.startswith(b"SLURM_JOB_ID=") for variable in variables)
+            if ours and (inside or name in WAITING_COMMANDS):
+                found.append(int(entry.name))
     return found
 
 
@@ -127,11 +172,13 @@ class Guardian:
             if command["do"] == "reserve":
                 address, count = command["address"], command["count"]
                 reply["result"] = [self.reserve(address) for _ in range(count)]
+            elif command["do"] == "why_no_other_name":
+                reply["result"] = why_no_other_name()
             elif command["do"] == "start":
                 reply["result"] = self.start(command)
             else:
                 reply["result"] = self.running()
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             reply["error"] = str(error)
         answer(reply)
 
@@ -151,6 +198,13 @@ class Guardian:
 
     def start(self, command: dict[str, Any]) -> int:
         """Start a daemon, and return its process id."""
+
+        def prepare() -> None:
+            # Should somebody kill the guardian, then at least the daemons do not outlive it.
+            call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if command["renamed"]:
+                rename_machine(OTHER_NAME)
+
         with Path(command["log"]).open("ab") as log:
             daemon = subprocess.Popen(
                 command["argv"],
@@ -160,9 +214,7 @@ class Guardian:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                # Should somebody kill the guardian, then at least the daemons do not outlive it.
-                # It has no threads, which make this unsafe.
-                preexec_fn=lambda: call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0),  # noqa: PLW1509
+                preexec_fn=prepare,  # noqa: PLW1509 (unsafe with threads, which there are none of)
             )
         self.daemons[command["name"]] = daemon
         return daemon.pid
@@ -186,12 +238,12 @@ class Guardian:
                         daemon.returncode = status
 
     def end(self) -> None:
-        """End every process below this one, then remove the folder."""
+        """End every process of the cluster, then remove the folder."""
         began = time.monotonic()
         asked: set[int] = set()
         while time.monotonic() < began + PATIENCE:
             self.reap()
-            pids = descendants()
+            pids = descendants() + commands(self.folder)
             if not pids:
                 break
             late = time.monotonic() > began + GRACE
@@ -213,8 +265,7 @@ def answer(reply: dict[str, Any]) -> None:
 def main() -> None:
     """Guard a cluster.
 
-    The arguments are the process id of the host, the directory to make the folder in and, where it
-    is to have another one, the name of the machine.
+    The arguments are the process id of the host and the directory to make the folder in.
     """
     guardian = Guardian(int(sys.argv[1]))
     # Whatever the host has ignored or blocked we inherit, and the daemons and the jobs from us.
@@ -224,8 +275,6 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.umask(0o022)
     call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for name in sys.argv[3:]:
-        rename_machine(name)
 
     guardian.folder = tempfile.mkdtemp(prefix="slurmpy-", dir=sys.argv[2])
     try:

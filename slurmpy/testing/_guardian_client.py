@@ -11,11 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from slurmpy.testing import _guardian
 from slurmpy.testing._errors import LocalClusterError
 from slurmpy.testing._programs import find_python
 
 __all__ = ["Guardian"]
+
+PROGRAM = Path(__file__).with_name("_guardian.py")
 
 # The guardian gives up on a process that cannot be killed before this.
 PATIENCE = 30.0
@@ -24,16 +25,10 @@ PATIENCE = 30.0
 class Guardian:
     """A guardian process, with the folder that it has made."""
 
-    def __init__(self, directory: str, machine: str | None) -> None:
-        """Start it.
-
-        Args:
-            directory: Where it makes its folder.
-            machine: The name that the machine is to have for it and its children, if another one.
-        """
-        arguments = [str(os.getpid()), directory, *([machine] if machine else [])]
+    def __init__(self, directory: str) -> None:
+        """Start it, to make its folder in `directory`."""
         self._process = subprocess.Popen(
-            [find_python(), "-I", "-S", _guardian.__file__, *arguments],
+            [find_python(), "-I", "-S", str(PROGRAM), str(os.getpid()), directory],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,9 +51,24 @@ class Guardian:
         ports: list[int] = self._ask("reserve", address=address, count=count)
         return ports
 
-    def start(self, name: str, argv: list[str], env: dict[str, str], log: Path) -> None:
-        """Start a daemon; what it prints goes to the end of `log`."""
-        self._ask("start", name=name, argv=argv, env=env, log=str(log))
+    def why_no_other_name(self) -> str:
+        """Why daemons cannot be started with ``renamed``; empty where they can be."""
+        why: str = self._ask("why_no_other_name")
+        return why
+
+    def start(
+        self, name: str, argv: list[str], env: dict[str, str], log: Path, *, renamed: bool
+    ) -> None:
+        """Start a daemon.
+
+        Args:
+            name: Its name in `running`.
+            argv: The program and its arguments.
+            env: Its environment.
+            log: Where what it prints is added.
+            renamed: Whether it is to see a machine that is called localhost.
+        """
+        self._ask("start", name=name, argv=argv, env=env, log=str(log), renamed=renamed)
 
     def running(self) -> dict[str, int]:
         """The process ids of the daemons that run."""

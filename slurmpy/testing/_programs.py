@@ -34,7 +34,13 @@ class Programs:
     slurmctld: str
     slurmd: str
     scontrol: str
-    version: tuple[int, int]
+    release: str
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The major version, such as (22, 5) of the release 22.05.8."""
+        major, minor = self.release.split(".")[:2]
+        return int(major), int(minor)
 
     @property
     def folders(self) -> list[str]:
@@ -55,7 +61,7 @@ def find_programs(prefix: str) -> Programs:
         slurmctld=slurmctld,
         slurmd=slurmd,
         scontrol=scontrol,
-        version=slurm_version(slurmctld),
+        release=slurm_release(slurmctld),
     )
 
 
@@ -76,18 +82,18 @@ def find_program(name: str, folders: list[str]) -> str:
     return str(Path(found).absolute())
 
 
-def slurm_version(slurmctld: str) -> tuple[int, int]:
-    """The major version, such as (22, 5), of an installed Slurm."""
+def slurm_release(slurmctld: str) -> str:
+    """The release of an installed Slurm, such as 22.05.8."""
     done = subprocess.run(
         [slurmctld, "-V"], capture_output=True, text=True, check=False, timeout=30
     )
-    found = re.search(r"(\d+)\.(\d+)", done.stdout)
+    found = re.search(r"\d+\.\d+(\.\w+)*", done.stdout)
     if done.returncode or not found:
         raise LocalClusterError(
             f"{slurmctld} -V does not run (exit code {done.returncode}): "
             f"{(done.stderr or done.stdout).strip()}"
         )
-    return int(found[1]), int(found[2])
+    return found[0]
 
 
 def find_python() -> str:

@@ -42,6 +42,9 @@ OWN_VARIABLES = ("SLURM_PREFIX", "SLURM_INCLUDE_DIR", "SLURM_LIB_DIR")
 # The daemons, and the jobs that they start, get these of the host's variables and no others.
 DAEMON_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
+# What the daemons take the machine's name to be, where its own one does not stand for loopback.
+RENAMED = "localhost"
+
 LOG_LINES = 20
 
 _active: LocalCluster | None = None
@@ -85,8 +88,9 @@ class LocalCluster:
             has to be short.
         loopback_only: Slurm can listen on all addresses, or on the one that the machine's name
             stands for. Where that is none of the loopback device, the daemons are made to see
-            another name, if the system allows it to this user; if not, `start` fails. With False,
-            they then listen on that address: in a container, for example.
+            another name, if the system lets this user do that; if not, `start` fails. With False,
+            they then listen on that address: in a container, for example. (Of Slurm's commands,
+            srun and salloc listen too while they run, and then on all addresses.)
         timeout: How many seconds to wait for the daemons.
 
     Attributes:
@@ -431,29 +435,26 @@ class LocalCluster:
             address = str(found[0][4][0])
         except OSError:
             address = ""
-        refusal = ""
-        if address != LOOPBACK:
-            try:
-                self._guardian = Guardian(self._directory, "localhost")
-            except LocalClusterError as error:
-                refusal = str(error).splitlines()[-1]
-            else:
-                return "localhost", LOOPBACK
-        if not address or (self._loopback_only and not address.startswith("127.")):
-            raise LocalClusterError(
-                f"this machine's name, {machine}, stands for {address or 'no address'}, and that is"
-                f" where Slurm listens. Its daemons cannot be given another name ({refusal})."
-                f" Let /etc/hosts say 127.0.0.1 for {machine}, or set loopback_only=False"
-            )
-        self._guardian = Guardian(self._directory, None)
-        return machine.partition(".")[0], address
+        self._guardian = Guardian(self._directory)
+        if address == LOOPBACK:
+            return machine.partition(".")[0], address
+        why_not = self._guardian.why_no_other_name()
+        if not why_not:
+            return RENAMED, LOOPBACK
+        if address.startswith("127.") or (address and not self._loopback_only):
+            return machine.partition(".")[0], address
+        raise LocalClusterError(
+            f"this machine's name, {machine}, stands for {address or 'no address'}, and that is"
+            f" where Slurm listens. Its daemons cannot be made to see another name ({why_not})."
+            f" Let /etc/hosts say 127.0.0.1 for {machine}, or set loopback_only=False"
+        )
 
     def _write_files(self) -> None:
         place = self._place
         folder = place.folder
         # Whoever connects to a loopback address comes from 127.0.0.1, and gets called back there.
         # So srun cannot listen on what its machine's name stands for, unless that is 127.0.0.1.
-        plain = place.address == LOOPBACK and place.machine != "localhost"
+        plain = place.address == LOOPBACK and place.machine != RENAMED
         self._daemon_conf = folder / ("slurm.conf" if plain else "daemons.conf")
         for conf, listen in (
             (self.conf, "NoCtldInAddrAny"),
@@ -507,7 +508,9 @@ class LocalCluster:
         env = {key: value for key, value in os.environ.items() if key in DAEMON_VARIABLES}
         env.update(PATH=self._env["PATH"], SLURM_CONF=str(self._daemon_conf))
         log = self.folder / f"{name}.err"
-        self._running_guardian().start(name, self._commands[name], env, log)
+        self._running_guardian().start(
+            name, self._commands[name], env, log, renamed=self._place.machine == RENAMED
+        )
         self._wanted.add(name)
 
     def _serves(self, name: str) -> bool:

@@ -23,6 +23,8 @@ Example:
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +35,20 @@ if TYPE_CHECKING:
     from slurmpy.testing import LocalCluster
 
 __all__ = ["slurm_cluster", "slurm_cluster_options"]
+
+
+def pytest_report_header() -> str:
+    """Name the versions that the tests run with."""
+    import slurmpy
+    from slurmpy.testing import LocalClusterError
+    from slurmpy.testing._programs import find_programs
+
+    try:
+        slurm = find_programs(os.environ.get("SLURM_PREFIX", "")).release
+    except (LocalClusterError, OSError, subprocess.SubprocessError):
+        # Not every project with this plugin wants a cluster; slurm_cluster says what is missing.
+        slurm = "without daemons"
+    return f"slurmpy {slurmpy.__version__}, Slurm {slurm}"
 
 
 @pytest.fixture(scope="session")
