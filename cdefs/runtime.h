@@ -4,8 +4,6 @@ typedef int... time_t;
 
 static const long SLURM_VERSION_NUMBER;
 
-void slurm_init(const char *conf);
-void slurm_fini(void);
 long slurm_api_version(void);
 char *slurm_strerror(int errnum);
 
@@ -33,6 +31,7 @@ typedef struct {
 
 int slurmpy_trial(const char *conf, slurmpy_trial_t *trial);
 void slurmpy_init(const char *conf);
+void slurmpy_fini(void);
 int slurmpy_messages_size(void);
 int slurmpy_take_messages(char *buf, int size);
 void free(void *memory);

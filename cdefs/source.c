@@ -34,6 +34,8 @@
 #endif
 
 extern slurm_conf_t slurm_conf;
+extern int slurm_conf_init(const char *conf);
+extern int slurm_conf_destroy(void);
 extern char *slurm_job_state_string(uint32_t state);
 extern const char *slurm_job_share_string(uint16_t shared);
 extern void slurm_xfree(void **item);
@@ -118,6 +120,22 @@ static char *slurmpy_array_tasks(slurm_job_info_t *job)
  * may be no Python at all; and no code but C's runs in the child. */
 
 static int slurmpy_messages = -1;
+static int slurmpy_has_plugins = 0;
+
+/* slurm_init after slurm_fini crashes in 24.11: a plugin finds its tables gone. So plugins
+ * are loaded once in a process, and the configuration alone comes and goes. */
+static void slurmpy_configure(const char *conf)
+{
+	if (slurmpy_has_plugins)
+		slurm_conf_init(conf);
+	else
+		slurm_init(conf);
+}
+
+static void slurmpy_fini(void)
+{
+	slurm_conf_destroy();
+}
 
 #define SLURMPY_NOTHING_DONE 0
 #define SLURMPY_INITIALISED 1
@@ -165,7 +183,7 @@ static void slurmpy_child(const char *conf, int words, int results)
 	if (slurmpy_messages >= 0)
 		dup2(words, slurmpy_messages);
 
-	slurm_init(conf);
+	slurmpy_configure(conf);
 	trial.stage = SLURMPY_INITIALISED;
 	if (write(results, &trial, sizeof(trial)) < 0)
 		_exit(1);
@@ -369,7 +387,8 @@ static void slurmpy_init(const char *conf)
 	const char *before = getenv("SLURM_CONF");
 	char *kept = before ? strdup(before) : NULL;
 
-	slurm_init(conf);
+	slurmpy_configure(conf);
+	slurmpy_has_plugins = 1;
 	slurmpy_catch_messages();
 	if (kept)
 		setenv("SLURM_CONF", kept, 1);

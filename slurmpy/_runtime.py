@@ -8,10 +8,11 @@ import threading
 from slurmpy._ffi import ffi, lib
 from slurmpy.errors import ConfigurationError, plain, rpc_error
 
-__all__ = ["cluster_name", "ensure", "fini", "init", "redirect"]
+__all__ = ["cluster_name", "fini", "init", "redirect", "slurm"]
 
-_lock = threading.Lock()
+_lock = threading.Condition()
 _ready = False
+_calls = 0
 #: What `init` was given, and what holds where it was given nothing.
 _config: str | None = None
 _default: str | None = None
@@ -22,9 +23,10 @@ _libslurm: object = None
 
 
 def _after_fork() -> None:
-    """A child of fork() cannot wait for a thread that it does not have."""
-    global _lock
-    _lock = threading.Lock()
+    """A child of fork() cannot wait for threads that it does not have."""
+    global _lock, _calls
+    _lock = threading.Condition()
+    _calls = 0
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -101,12 +103,26 @@ def redirect(config: str | None) -> str | None:
     return before
 
 
-def ensure() -> None:
-    """Initialises Slurm if that has not been done."""
-    if not _ready:
+class _Slurm:
+    """What every call of Slurm stands in: it makes Slurm ready, and `fini` waits for its end."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        global _calls
         with _lock:
             if not _ready:
                 _start()
+            _calls += 1
+
+    def __exit__(self, *_exc: object) -> None:
+        global _calls
+        with _lock:
+            _calls -= 1
+            _lock.notify_all()
+
+
+slurm = _Slurm()
 
 
 def cluster_name() -> str | None:
@@ -132,8 +148,10 @@ def _start() -> None:
 def _stop() -> None:
     """Lets go of Slurm if it is in use."""
     global _ready, _cluster
+    while _calls:
+        _lock.wait()
     if _ready:
-        lib.slurm_fini()
+        lib.slurmpy_fini()
     _ready = False
     _cluster = None
 

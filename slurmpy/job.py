@@ -621,16 +621,16 @@ class Job(Record):
             'sleeper'
         """
         wanted = self.id
-        _runtime.ensure()
-        if self._cluster not in (None, _runtime.cluster_name()):
-            msg = (
-                f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
-                f"{_runtime.cluster_name()}: call slurmpy.init() with its configuration"
-            )
-            raise ConfigurationError(msg)
-        out = ffi.new("job_info_msg_t **")
-        check(lib.slurmpy_load_job(out, wanted, SHOW), f"loading job {wanted}")
-        owner = load_message(out)
+        with _runtime.slurm:
+            if self._cluster not in (None, _runtime.cluster_name()):
+                msg = (
+                    f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
+                    f"{_runtime.cluster_name()}: call slurmpy.init() with its configuration"
+                )
+                raise ConfigurationError(msg)
+            out = ffi.new("job_info_msg_t **")
+            check(lib.slurmpy_load_job(out, wanted, SHOW), f"loading job {wanted}")
+            owner = load_message(out)
         ptr = _choose(owner.message, wanted)
         self._id = ptr.job_id
         self._cluster = owner.cluster

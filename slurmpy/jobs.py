@@ -238,7 +238,7 @@ class Jobs:
         jobs._show = (
             lib.SHOW_LOCAL | (lib.SHOW_ALL if hidden else 0) | (lib.SHOW_DETAIL if details else 0)
         )
-        snapshot = jobs._ask(0)
+        snapshot = jobs._ask()
         jobs._table = _Table(snapshot)
         jobs._changed = False
         return jobs
@@ -268,12 +268,8 @@ class Jobs:
         """
         with self._reloading:
             table = self._open()
-            before = table.snapshot
-            _runtime.ensure()
-            unchanged_since = 0
-            if before and not self._changed and before.cluster == _runtime.cluster_name():
-                unchanged_since = before.message.last_update
-            snapshot = self._ask(unchanged_since)
+            before = None if self._changed else table.snapshot
+            snapshot = self._ask(before)
             if snapshot is None:
                 before.now = time.time()  # type: ignore[union-attr]  # it was asked with its time
                 return self
@@ -285,18 +281,21 @@ class Jobs:
             self._changed = False
         return self
 
-    def _ask(self, since: int) -> Snapshot | None:
-        """The controller's jobs; None where nothing has changed since that time."""
-        _runtime.ensure()
-        out = ffi.new("job_info_msg_t **")
-        if self._uid is None:
-            rc = lib.slurm_load_jobs(since, out, self._show)
-        else:
-            rc = lib.slurm_load_job_user(out, self._uid, self._show)
-        if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
-            return None
-        check(rc, "loading the jobs")
-        snapshot = load_message(out)
+    def _ask(self, before: Snapshot | None = None) -> Snapshot | None:
+        """The controller's jobs; None where nothing has changed since a snapshot."""
+        with _runtime.slurm:
+            out = ffi.new("job_info_msg_t **")
+            since = 0
+            if before and before.cluster == _runtime.cluster_name():
+                since = before.message.last_update
+            if self._uid is None:
+                rc = lib.slurm_load_jobs(since, out, self._show)
+            else:
+                rc = lib.slurm_load_job_user(out, self._uid, self._show)
+            if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
+                return None
+            check(rc, "loading the jobs")
+            snapshot = load_message(out)
         if self._names:
             snapshot.preload_names()
         return snapshot
