@@ -45,17 +45,12 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Does it work, on the Slurm that SLURM_PREFIX or the PATH names?
 
-    `nox -s tests --force-python 3.12` takes another Python; what follows `--` goes to pytest.
+    `nox -s tests --force-python 3.12` takes another Python; what follows `--` are pytest's options.
     """
     session.install(".", *_groups("test"))
     # Away from the checkout, so that what is tested is what was installed.
     session.chdir(session.create_tmp())
-    session.run(
-        "pytest",
-        f"--config-file={ROOT}/pyproject.toml",
-        f"--rootdir={ROOT}",
-        *(session.posargs or [f"{ROOT}/tests"]),
-    )
+    session.run("pytest", "-c", f"{ROOT}/pyproject.toml", *session.posargs, f"{ROOT}/tests")
 
 
 @nox.session
