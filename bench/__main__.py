@@ -1,0 +1,251 @@
+"""How much slower than the C call is slurmpy, and how much more memory does it take?
+
+Starts a Slurm of its own, gives it real jobs, and measures against it; `report.py` has the rows and
+their goals. ``nox -s bench -- --jobs 100000 --json FILE``; ends with 1 where a goal is not held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable
+
+from report import ROWS, Result, Samples, table
+
+import slurmpy
+from slurmpy.testing import LocalCluster
+
+HERE = Path(__file__).resolve().parent
+
+#: The tasks of one array: each becomes a record of its own.
+ARRAY = 10_000
+#: Processes with attributes: where things lie in memory differs from one to the next.
+PROCESSES = 3
+#: Nothing may happen in the controller while it is measured: no scheduling, no words in the log.
+QUIET = """
+SchedulerType=sched/builtin
+SchedulerParameters=sched_interval=-1
+SlurmctldDebug=error
+MessageTimeout=100
+"""
+
+
+def say(text: str) -> None:
+    """What is being done, for those who wait."""
+    print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+def make_records(cluster: LocalCluster, jobs: int) -> None:
+    """Makes real jobs: a held array is one record until each of its tasks is touched."""
+    for first in range(0, jobs, ARRAY):
+        last = min(ARRAY, jobs - first) - 1
+        submit = ("sbatch", "--parsable", "--hold", "--time=60", f"--array=0-{last}")
+        job_id = cluster.run(*submit, "--wrap=true", timeout=300).strip()
+        if last:
+            tasks = f"jobid={job_id}_[0-{last - 1}]"
+            cluster.run("scontrol", "update", tasks, "comment=x", timeout=300)
+
+
+def settle(pid: int) -> None:
+    """Waits until the controller has written down what it was told, and rests."""
+
+    def ticks() -> int:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return int(stat[11]) + int(stat[12])
+
+    second = os.sysconf("SC_CLK_TCK")
+    deadline = time.monotonic() + 60
+    # Slurm's times are whole seconds: what has changed in this one counts as changed in the next.
+    time.sleep(2)
+    while time.monotonic() < deadline:
+        before = ticks()
+        time.sleep(2)
+        if ticks() - before < second / 10:
+            return
+    say("the controller does not come to rest: measuring all the same")
+
+
+def last_line(text: str) -> str:
+    """What a process said at its end."""
+    return (text.strip().splitlines() or ["no words"])[-1]
+
+
+class Bench:
+    """The measurements, each for some of the rows.
+
+    Args:
+        env: The environment that leads to the cluster.
+        jobs: How many records it has.
+        rounds: How often the two sides are measured.
+    """
+
+    def __init__(self, env: dict[str, str], jobs: int, rounds: int) -> None:
+        self.env = env
+        self.jobs = jobs
+        self.rounds = rounds
+
+    def python(self, *arguments: str) -> str:
+        """What a Python of its own prints, away from the checkout: the installed one counts."""
+        argv = [sys.executable, *arguments]
+        done = subprocess.run(
+            argv, env=self.env, cwd=HERE, check=True, capture_output=True, text=True, timeout=900
+        )
+        return done.stdout
+
+    def worker(self, kind: str, detail: object) -> dict[str, Any]:
+        """What `measure.py` finds in a process of its own."""
+        found: dict[str, Any] = json.loads(
+            self.python("measure.py", kind, str(self.jobs), str(detail))
+        )
+        return found
+
+    def loads(self) -> dict[str, Samples]:
+        """`Jobs.load()`, `reload()` and the first look-up, against the C call."""
+        found = self.worker("loads", self.rounds)
+        return {key: Samples(*pairs) for key, pairs in found.items()}
+
+    def memory(self) -> dict[str, Samples]:
+        """Memory after a load, each time in a fresh process."""
+        samples = Samples([], [])
+        for _ in range(min(self.rounds, 5)):
+            samples.ours.append(self.worker("memory", "ours")["bytes"])
+            samples.yardstick.append(self.worker("memory", "bare")["bytes"])
+        return {"memory": samples}
+
+    def attributes(self) -> dict[str, Samples]:
+        """Attributes against properties written by hand."""
+        samples: dict[str, Samples] = {}
+        for _ in range(min(self.rounds, PROCESSES)):
+            for key, (ours, yardstick) in self.worker("attributes", self.rounds).items():
+                known = samples.setdefault(key, Samples([], []))
+                known.ours.extend(ours)
+                known.yardstick.extend(yardstick)
+        return samples
+
+    def imports(self) -> dict[str, Samples]:
+        """The start of an interpreter, with pyperf."""
+        if importlib.util.find_spec("pyperf") is None:
+            raise RuntimeError("pyperf is not installed: pip install --group bench")
+        samples = Samples([], [])
+        for _ in range(min(self.rounds, 5)):
+            samples.ours.append(self.command("import slurmpy"))
+            samples.yardstick.append(self.command("pass"))
+        return {"import": samples}
+
+    def command(self, code: str) -> float:
+        """Seconds that Python takes from its start to its end, the median of ten."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "values.json")
+            options = ("--processes=1", "--values=10", "--warmups=2", "--loops=1", "--copy-env")
+            command = (sys.executable, "-c", code)
+            self.python("-m", "pyperf", "command", *options, "-q", "-o", str(file), "--", *command)
+            runs = json.loads(file.read_text(encoding="utf-8"))["benchmarks"][0]["runs"]
+            values: list[float] = [value for run in runs for value in run.get("values", ())]
+            return statistics.median(values)
+
+    def run(self) -> list[Result]:
+        """All rows; those whose measurement went wrong say so."""
+        samples: dict[str, Samples] = {}
+        why: dict[str, str] = {}
+        measurements: list[tuple[Callable[[], dict[str, Samples]], list[str]]] = [
+            (self.loads, ["load", "reload", "lookup"]),
+            (self.memory, ["memory"]),
+            (self.attributes, ["integer", "marked", "text", "converted"]),
+            (self.imports, ["import"]),
+        ]
+        for measure, keys in measurements:
+            say(f"measuring {', '.join(keys)}")
+            try:
+                samples.update(measure())
+            except subprocess.CalledProcessError as error:
+                why.update(dict.fromkeys(keys, last_line(error.stderr)))
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                why.update(dict.fromkeys(keys, str(error)))
+        return [Result(row, samples.get(row.key), why.get(row.key, "")) for row in ROWS]
+
+
+def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:
+    """The machine, which has no name here, and the versions."""
+    cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = re.search(r"^model name\s*: (.*)$", cpus, re.MULTILINE)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    implementation = platform.python_implementation()
+    if implementation == "PyPy":
+        implementation += " " + ".".join(map(str, sys.implementation.version[:3]))
+    return {
+        "machine": {
+            "cores": str(os.cpu_count()),
+            "cpu": model[1] if model else "unknown",
+            "architecture": platform.machine(),
+            "memory": f"{memory:.0f} GiB",
+            "load": f"{os.getloadavg()[0]:.2f}",
+        },
+        "versions": {
+            "slurmpy": slurmpy.__version__,
+            "Slurm": cluster.run("scontrol", "--version").split()[-1],
+            "Python": f"{platform.python_version()} ({implementation})",
+            "cffi": version("cffi"),
+            "pyperf": version("pyperf"),
+            "libc": " ".join(platform.libc_ver()),
+            "Linux": platform.release(),
+        },
+    }
+
+
+def version(package: str) -> str:
+    """The version of a package."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def count(text: str) -> int:
+    """A number on the command line, at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--jobs", type=count, default=100_000, help="job records (100000)")
+    parser.add_argument("--rounds", type=count, default=15, help="measurements of each side (15)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all of it")
+    options = parser.parse_args()
+
+    say(f"a cluster with {options.jobs} jobs")
+    capacity = max(300_000, options.jobs + ARRAY)
+    with LocalCluster(nodes=1, max_job_count=capacity, extra_conf=QUIET) as cluster:
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        facts = about(cluster)
+        make_records(cluster, options.jobs)
+        settle(cluster.daemons["slurmctld"])
+        results = Bench(cluster.env, options.jobs, options.rounds).run()
+
+    sizes = {"jobs": options.jobs, "rounds": options.rounds}
+    shown = {name: ", ".join(f"{k} {v}" for k, v in fact.items()) for name, fact in facts.items()}
+    print(table(results, {"date": date, **shown, **sizes}))
+    if options.json:
+        rows = [result.to_dict() for result in results]
+        text = json.dumps({"date": date, **facts, **sizes, "rows": rows}, indent=1)
+        options.json.write_text(text + "\n", encoding="utf-8")
+    return 0 if all(result.holds is not False for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""One kind of measurement in a process of its own, printed as JSON in seconds and bytes.
+
+``python bench/measure.py loads 100000 15`` measures loads against a controller with 100,000 jobs in
+15 rounds. What is compared is measured in turns, so that whatever else the machine does meets both
+sides alike. pyperf, which measures one benchmark to its end before the next, cannot do that; it
+measures the start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import platform
+import sys
+import timeit
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import slurmpy
+from slurmpy._ffi import ffi, lib
+from slurmpy.job import SHOW
+
+PYPY = platform.python_implementation() == "PyPy"
+
+#: Two measurements a round: ours, and what it is compared with.
+Pairs = dict[str, tuple[list[float], list[float]]]
+
+
+class ByHand:
+    """What one would write without slurmpy."""
+
+    __slots__ = ("_ptr",)
+
+    def __init__(self, ptr: Any) -> None:  # noqa: ANN401 - cffi's pointers have no type
+        self._ptr = ptr
+
+    @property
+    def user_id(self) -> int:
+        """A number, from the struct."""
+        return self._ptr.user_id  # type: ignore[no-any-return]
+
+    @property
+    def time_limit(self) -> int:
+        """The same, with the marks for no limit as they are."""
+        return self._ptr.time_limit  # type: ignore[no-any-return]
+
+    @property
+    def converted_time_limit(self) -> int | None:
+        """The same as `slurmpy.Job.time_limit` gives."""
+        value: int = self._ptr.time_limit
+        return None if value in (lib.NO_VAL, lib.INFINITE, 0) else value
+
+    @property
+    def name(self) -> str:
+        """A text."""
+        return ffi.string(self._ptr.name).decode()  # type: ignore[no-any-return]
+
+
+def expect(found: int, jobs: int) -> None:
+    """Ends the measurement where the controller has not the jobs that it should have."""
+    if found != jobs:
+        sys.exit(f"{found} records were loaded, not {jobs}")
+
+
+def bare_load(jobs: int) -> tuple[float, Any]:
+    """The C call, and what it gives."""
+    out = ffi.new("job_info_msg_t **")
+    gc.collect()
+    start = perf_counter()
+    rc = lib.slurm_load_jobs(0, out, SHOW)
+    seconds = perf_counter() - start
+    if rc:
+        sys.exit(f"slurm_load_jobs returned {rc}, errno {ffi.errno}")
+    expect(out[0].record_count, jobs)
+    return seconds, out[0]
+
+
+def one_bare(jobs: int) -> float:
+    """The C call; freeing is not counted."""
+    seconds, message = bare_load(jobs)
+    lib.slurm_free_job_info_msg(message)
+    return seconds
+
+
+def one_load(jobs: int) -> tuple[float, float, float]:
+    """`Jobs.load()`, the same with the first look-up of a job, and a `reload()` in vain."""
+    gc.collect()
+    start = perf_counter()
+    collection = slurmpy.Jobs.load()
+    loaded = perf_counter()
+    expect(len(collection), jobs)
+    job_id = next(iter(collection))
+    job = collection[job_id]
+    found = perf_counter()
+    collection.reload()
+    reloaded = perf_counter()
+    if collection[job_id] is not job:
+        sys.exit("jobs changed while an unchanged reload was measured")
+    collection.close()
+    del collection, job
+    # PyPy frees when it collects, which must not be while the next load is measured.
+    gc.collect()
+    return loaded - start, found - start, reloaded - found
+
+
+def loads(jobs: int, rounds: int) -> Pairs:
+    """Loads, in turns with the C call; who comes first changes with every round."""
+    names = ("load", "lookup", "reload")
+    pairs: Pairs = {name: ([], []) for name in names}
+    one_bare(jobs)
+    one_load(jobs)
+    for number in range(rounds):
+        if number % 2:
+            ours, bare = one_load(jobs), one_bare(jobs)
+        else:
+            bare, ours = one_bare(jobs), one_load(jobs)
+        for name, seconds in zip(names, ours):
+            pairs[name][0].append(seconds)
+            pairs[name][1].append(bare)
+    return pairs
+
+
+def timer(objects: list[Any], expression: str) -> tuple[timeit.Timer, int]:
+    """What times an expression over ``job``, and how often it evaluates it.
+
+    CPython does just what is written, so the expression is written out to keep the cost of the
+    loop small. PyPy would leave out what nobody uses: there the values of many jobs are combined,
+    at a cost that it takes to next to nothing.
+    """
+    scope = {"objects": objects}
+    if not PYPY:
+        times = 20
+        statement = "; ".join([expression] * times)
+        return timeit.Timer(statement, "job = objects[0]", globals=scope), times
+    number = expression if not expression.endswith("name") else f"len({expression})"
+    statement = f"for job in objects:\n    sink ^= {number}"
+    return timeit.Timer(statement, "sink = 0", globals=scope), len(objects)
+
+
+def attributes(jobs: int, rounds: int) -> Pairs:
+    """One attribute of one job, in turns with a property written by hand over the same struct."""
+    collection = slurmpy.Jobs.load()
+    expect(len(collection), jobs)
+    ours: list[Any] = list(collection.values())[: 1000 if PYPY else 1]
+    hand = [ByHand(job._record[0]) for job in ours]  # noqa: SLF001 - the same struct
+    compared = {
+        "integer": ("job.user_id", "job.user_id"),
+        "marked": ("job.time_limit", "job.time_limit"),
+        "text": ("job.name", "job.name"),
+        "converted": ("job.time_limit", "job.converted_time_limit"),
+    }
+    pairs: Pairs = {name: ([], []) for name in compared}
+    timers = []
+    for name, expressions in compared.items():
+        for objects, expression, values in zip((ours, hand), expressions, pairs[name]):
+            timing, evaluated = timer(objects, expression)
+            # About 20 ms a round; finding out how many that are is the warm-up as well.
+            number, seconds = timing.autorange()
+            number = max(1, round(number * 0.02 / seconds))
+            timers.append((timing, number, number * evaluated, values))
+    for _ in range(rounds):
+        for timing, number, evaluations, values in timers:
+            values.append(timing.timeit(number) / evaluations)
+    return pairs
+
+
+def memory(jobs: int, ours: bool) -> dict[str, int]:
+    """How much more memory is resident after a load, in a process that has done nothing else."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = resident()
+    if ours:
+        collection = slurmpy.Jobs.load()
+        after = resident()
+        expect(len(collection), jobs)
+    else:
+        bare_load(jobs)
+        after = resident()
+    return {"bytes": after - before}
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(kind: str, jobs: str, detail: str) -> None:
+    """Measures, and prints."""
+    slurmpy.init()
+    found: object
+    if kind == "loads":
+        found = loads(int(jobs), int(detail))
+    elif kind == "attributes":
+        found = attributes(int(jobs), int(detail))
+    else:
+        found = memory(int(jobs), detail == "ours")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

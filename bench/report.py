@@ -1,0 +1,171 @@
+"""The rows of the report: what is compared with what, the goals, and whether they hold."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["ROWS", "Result", "Row", "Samples", "table"]
+
+
+class Samples(NamedTuple):
+    """Measurements in pairs: the two of a round are neighbours in time."""
+
+    ours: list[float]
+    yardstick: list[float]
+
+
+class Spread(NamedTuple):
+    """A median and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of measurements."""
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0])
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high)
+
+    def text(self, scale: float, digits: int) -> str:
+        """For a table: the median, and the quartiles in brackets."""
+        median, low, high = (f"{value * scale:.{digits}f}" for value in self)
+        return f"{median} [{low}, {high}]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        key: Its name in the JSON and among the measurements.
+        ours: What is measured.
+        yardstick: What it is compared with.
+        goal: The most that the ratio may be; None where the row informs only.
+        unit: The unit of the table.
+        scale: What a measurement (seconds, bytes) is multiplied by to be in that unit.
+    """
+
+    key: str
+    ours: str
+    yardstick: str
+    goal: float | None
+    unit: str
+    scale: float
+
+
+_C_CALL = "slurm_load_jobs()"
+
+ROWS = (
+    Row("load", "Jobs.load()", _C_CALL, 1.05, "ms", 1e3),
+    Row("memory", "memory after Jobs.load()", f"after {_C_CALL}", 1.1, "MiB", 2**-20),
+    Row("integer", "job.user_id", "self._ptr.user_id", 1.5, "ns", 1e9),
+    Row("marked", "job.time_limit", "self._ptr.time_limit", 1.5, "ns", 1e9),
+    Row("text", "job.name", "ffi.string(self._ptr.name).decode()", 1.25, "ns", 1e9),
+    Row("import", "python -c 'import slurmpy'", "python -c pass", 3.0, "ms", 1e3),
+    Row("reload", "jobs.reload(), nothing changed", _C_CALL, None, "ms", 1e3),
+    Row("lookup", "Jobs.load() and the first jobs[id]", _C_CALL, None, "ms", 1e3),
+    Row("converted", "job.time_limit", "the same value by hand", None, "ns", 1e9),
+)
+
+
+class Result:
+    """What was measured for a row; nothing, with the reason, where that went wrong.
+
+    Args:
+        row: The row.
+        samples: The measurements, None for none.
+        why: The reason for none.
+    """
+
+    def __init__(self, row: Row, samples: Samples | None, why: str = "") -> None:
+        self.row = row
+        self.samples = samples
+        self.why = why
+        if samples is not None:
+            self.ours = Spread.of(samples.ours)
+            self.yardstick = Spread.of(samples.yardstick)
+            self.ratio = Spread.of([ours / other for ours, other in zip(*samples)])
+            self.ratio_of_medians = self.ours.median / self.yardstick.median
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the goal is kept, by both ratios; None where there is no goal."""
+        if self.row.goal is None:
+            return None
+        if self.samples is None:
+            return False
+        return max(self.ratio.median, self.ratio_of_medians) <= self.row.goal
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the JSON: seconds and bytes, and every measurement."""
+        row = self.row
+        values: dict[str, Any] = {
+            "key": row.key,
+            "ours": row.ours,
+            "yardstick": row.yardstick,
+            "goal": row.goal,
+            "holds": self.holds,
+            "measured": self.samples is not None,
+        }
+        if self.samples is None:
+            return {**values, "why": self.why}
+        return {
+            **values,
+            "ratio": self.ratio._asdict(),
+            "ratio_of_medians": self.ratio_of_medians,
+            "unit": "bytes" if row.unit == "MiB" else "seconds",
+            "median": {"ours": self.ours.median, "yardstick": self.yardstick.median},
+            "values": {"ours": self.samples.ours, "yardstick": self.samples.yardstick},
+        }
+
+    def cells(self) -> list[str]:
+        """For the table."""
+        row = self.row
+        goal = "" if row.goal is None else f"{row.goal:g}"
+        holds = {True: "yes", False: "NO", None: ""}[self.holds]
+        if self.samples is None:
+            return ["-", "-", goal, holds, row.ours, "not measured", row.yardstick, self.why]
+        digits = 4 if self.ratio.median < 1 / 10 else 3
+        return [
+            self.ratio.text(1, digits),
+            f"{self.ratio_of_medians:.{digits}f}",
+            goal,
+            holds,
+            row.ours,
+            f"{self.ours.text(row.scale, 1)} {row.unit}",
+            row.yardstick,
+            f"{self.yardstick.text(row.scale, 1)} {row.unit}",
+        ]
+
+
+_HEADER = ["ratio", "of medians", "goal", "holds", "what", "", "compared with", ""]
+
+
+def table(results: Sequence[Result], about: Mapping[str, object]) -> str:
+    """The report as text.
+
+    Args:
+        results: The rows.
+        about: What stands above them: date, machine, versions.
+    """
+    lines = [_HEADER, *(result.cells() for result in results)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join(
+        [
+            *(f"{name}: {value}" for name, value in about.items()),
+            "Each: median [quartiles]. The ratio is that of the two measurements of a round.",
+            "",
+            *(
+                "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                for line in lines
+            ),
+        ]
+    )
