@@ -9,6 +9,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["lint", "types", "docs", "tests"]
 nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")
