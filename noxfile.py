@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import nox
@@ -51,7 +52,10 @@ def tests(session: nox.Session) -> None:
     session.install(".", *_groups("test"))
     # Away from the checkout, so that what is tested is what was installed.
     session.chdir(session.create_tmp())
-    session.run("pytest", "-c", f"{ROOT}/pyproject.toml", *session.posargs, f"{ROOT}/tests")
+    # The path of nox's own TMPDIR is too long for the sockets of a cluster.
+    env = {"TMPDIR": tempfile.gettempdir()}
+    argv = ("pytest", "-c", f"{ROOT}/pyproject.toml", *session.posargs, f"{ROOT}/tests")
+    session.run(*argv, env=env)
 
 
 @nox.session
