@@ -25,6 +25,9 @@ from slurmpy.job import SHOW
 
 PYPY = platform.python_implementation() == "PyPy"
 
+#: Seconds that a round of attributes takes, at the most.
+ROUND = 0.02
+
 #: Two measurements a round: ours, and what it is compared with.
 Pairs = dict[str, tuple[list[float], list[float]]]
 
@@ -51,7 +54,7 @@ class ByHand:
     def converted_time_limit(self) -> int | None:
         """The same as `slurmpy.Job.time_limit` gives."""
         value: int = self._ptr.time_limit
-        return None if value in (lib.NO_VAL, lib.INFINITE, 0) else value
+        return None if value in (lib.NO_VAL, lib.INFINITE) else value
 
     @property
     def name(self) -> str:
@@ -157,9 +160,10 @@ def attributes(jobs: int, rounds: int) -> Pairs:
     for name, expressions in compared.items():
         for objects, expression, values in zip((ours, hand), expressions, pairs[name]):
             timing, evaluated = timer(objects, expression)
-            # About 20 ms a round; finding out how many that are is the warm-up as well.
-            number, seconds = timing.autorange()
-            number = max(1, round(number * 0.02 / seconds))
+            # Finding out how many evaluations a round has is the warm-up.
+            number = 1
+            while timing.timeit(number) < ROUND / 2:
+                number *= 2
             timers.append((timing, number, number * evaluated, values))
     for _ in range(rounds):
         for timing, number, evaluations, values in timers:

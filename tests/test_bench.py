@@ -1,0 +1,113 @@
+"""The bench itself: that it measures every row, says so in figures that agree, and how it ends."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import slurmpy
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+BENCH = Path(__file__).parent.parent / "bench"
+
+GOALS = {
+    "load": 1.05,
+    "memory": 1.1,
+    "integer": 1.5,
+    "marked": 1.5,
+    "text": 1.25,
+    "import": 3.0,
+    "reload": None,
+    "lookup": None,
+    "converted": None,
+}
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCH)
+    return importlib.import_module("report")
+
+
+def result(report: ModuleType, goal: float | None, ours: list[float], other: list[float]) -> Any:  # noqa: ANN401 - a class of a module that is no package
+    row = report.Row("key", "ours", "theirs", goal, "ms", 1e3)
+    return report.Result(row, report.Samples(ours, other))
+
+
+def test_the_goals_are_those_that_were_agreed_on(report: ModuleType) -> None:
+    assert {row.key: row.goal for row in report.ROWS} == GOALS
+
+
+def test_a_goal_holds_up_to_its_very_value_and_no_further(report: ModuleType) -> None:
+    assert result(report, 1.5, [3.0, 3.0], [2.0, 2.0]).holds is True
+    assert result(report, 1.5, [3.0, 3.1], [2.0, 2.0]).holds is False
+    assert result(report, None, [9.0], [1.0]).holds is None
+
+
+def test_both_ratios_have_to_be_within_the_goal(report: ModuleType) -> None:
+    # Round by round 1, 4 and 1, but 4 times as much in the median.
+    found = result(report, 2.0, [1.0, 4.0, 10.0], [1.0, 1.0, 10.0])
+    assert (found.ratio.median, found.ratio_of_medians) == (1.0, 4.0)
+    assert found.holds is False
+
+
+def test_a_row_that_was_not_measured_does_not_hold(report: ModuleType) -> None:
+    row = report.Row("key", "ours", "theirs", 1.5, "ms", 1e3)
+    found = report.Result(row, None, "no controller")
+    assert found.holds is False
+    assert (found.to_dict()["measured"], found.to_dict()["why"]) == (False, "no controller")
+    (line,) = (line for line in report.table([found], {}).splitlines() if "ours" in line)
+    assert "NO" in line
+    assert "no controller" in line
+
+
+def test_the_program_measures_every_row(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    options = ("--jobs", "50", "--rounds", "2", "--json", str(file))
+    # The package that is tested here, also where it is only on the path of pytest.
+    env = {**os.environ, "PYTHONPATH": str(Path(slurmpy.__file__).parent.parent)}
+    argv = [sys.executable, str(BENCH), *options]
+    done = subprocess.run(argv, env=env, cwd=tmp_path, check=False, capture_output=True, text=True)
+    found = json.loads(file.read_text())
+    rows = {row["key"]: row for row in found["rows"]}
+
+    assert {key: row["goal"] for key, row in rows.items()} == GOALS
+    if importlib.util.find_spec("pyperf") is None:
+        unmeasured = rows.pop("import")
+        assert (unmeasured["measured"], unmeasured["holds"]) == (False, False)
+        assert "pyperf" in unmeasured["why"]
+    for key, row in rows.items():
+        assert row["measured"], row
+        ours, yardstick = row["values"]["ours"], row["values"]["yardstick"]
+        assert len(ours) == len(yardstick) >= 2
+        assert min(ours + yardstick) > 0
+        ratios = [one / other for one, other in zip(ours, yardstick)]
+        assert row["ratio"]["median"] == pytest.approx(statistics.median(ratios))
+        assert row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
+        medians = statistics.median(ours) / statistics.median(yardstick)
+        assert row["ratio_of_medians"] == pytest.approx(medians)
+        if GOALS[key]:
+            held = max(row["ratio"]["median"], row["ratio_of_medians"]) <= GOALS[key]
+            assert row["holds"] is held
+
+    holds = [row["holds"] for row in found["rows"] if row["goal"]]
+    assert done.returncode == (0 if all(holds) else 1), done.stderr
+    assert (found["jobs"], found["rounds"]) == (50, 2)
+    assert int(found["machine"]["cores"]) >= 1
+    assert found["versions"]["slurmpy"] == slurmpy.__version__
+    assert found["versions"]["Slurm"].startswith(tuple("23456789"))
+    assert found["date"].startswith("20")
+    for row in found["rows"]:
+        assert row["ours"] in done.stdout
+    assert "holds" in done.stdout
