@@ -860,6 +860,10 @@ def check_options(tools: Tools) -> None:
     assert not unused, f"no job has these options of sbatch: {unused}"
 
 
+# Of a whole collection.
+TOTALS = ("memory", "cpus", "ntasks", "elapsed_cpu_time")
+
+
 @dataclass(repr=False)
 class Sample:
     """The jobs of a cluster: what the tools said before and after slurmpy was asked."""
@@ -867,14 +871,17 @@ class Sample:
     version: tuple[int, int]
     before: dict[int, Shown]
     jobs: dict[int, slurmpy.Job]
+    totals: dict[str, int]
     after: dict[int, Shown]
 
     @classmethod
     def take(cls, tools: Tools) -> Sample:
         """Ask the tools, slurmpy, and the tools again."""
         before = tools.show()
-        jobs = {job.id: job for job in slurmpy.Jobs.load(hidden=True).values()}
-        return cls(tools.version, before, jobs, tools.show())
+        jobs = slurmpy.Jobs.load(hidden=True)
+        totals = {name: getattr(jobs, name) for name in TOTALS}
+        by_id = {job.id: job for job in jobs.values()}
+        return cls(tools.version, before, by_id, totals, tools.show())
 
     def expected(self, name: str) -> Iterator[tuple[int, Any, Any]]:
         """What the tools said of each job, before and after."""
@@ -966,6 +973,15 @@ def test_agrees_with_the_tools(samples: list[Sample], name: str) -> None:
                 continue
             actual = getattr(job, name)
             assert agrees(before, after, actual), (number, before, actual, after)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_totals_are_the_sums(samples: list[Sample], name: str) -> None:
+    for sample in samples:
+        shown = list(sample.expected(name))
+        before = sum(value or 0 for _, value, _ in shown)
+        after = sum(value or 0 for _, _, value in shown)
+        assert agrees(before, after, sample.totals[name])
 
 
 @pytest.mark.parametrize("name", ROWS)
