@@ -76,7 +76,9 @@ class Field(_Property["T"]):
             text += f" Slurm {since} and newer."
         getter.__doc__ = text
         if not TYPE_CHECKING:
-            super().__init__(getter, doc=text)
+            super().__init__(getter)
+            # The class's own docstring hides what a property would keep.
+            self.__doc__ = text
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Learns the name that the class gives it."""
@@ -129,17 +131,16 @@ class Struct:
 
     def _unset(self, member: str) -> tuple[int, ...]:
         """All that can stand for "not set" in a member, 0 aside."""
-        if self._members[member].type.cname == "time_t":
+        if int(ffi.cast(self._members[member].type, -1)) < 0:
             return _NO_TIME
         return self._marks(member)
 
     def integer(self, member: str, doc: str, unit: str = "") -> Field[int]:
         """A number that is always set."""
 
-        def get(record: Any) -> int:
+        def get(record: Any) -> Any:
             ptr, _owner = record._record
-            value: int = getattr(ptr, member)
-            return value
+            return getattr(ptr, member)
 
         return self._field(get, doc, member, "int", unit)
 
@@ -149,9 +150,9 @@ class Struct:
         """A number that may be unset: ``NO_VAL``, ``INFINITE`` and, unless ``zero``, 0."""
         unset = dict.fromkeys((*self._unset(member), *(() if zero else (0,)))).get
 
-        def get(record: Any) -> int | None:
+        def get(record: Any) -> Any:
             ptr, _owner = record._record
-            value: int = getattr(ptr, member)
+            value = getattr(ptr, member)
             return unset(value, value)
 
         return self._field(get, doc, member, "int | None", unit)
@@ -171,17 +172,17 @@ class Struct:
 
         return self._field(get, doc, member, "int | Unlimited | None", unit)
 
-    def minutes(self, member: str, doc: str) -> Field[int | None]:
+    def minutes(self, member: str, doc: str, *, zero: bool = True) -> Field[int | None]:
         """A time limit in minutes; None where there is none."""
-        return self.number(member, doc, "minutes", zero=False)
+        return self.number(member, doc, "minutes", zero=zero)
 
     def timestamp(self, member: str, doc: str) -> Field[int | None]:
         """A moment, as a Unix timestamp."""
         unset = dict.fromkeys((0, *_NO_TIME)).get
 
-        def get(record: Any) -> int | None:
+        def get(record: Any) -> Any:
             ptr, _owner = record._record
-            value: int = getattr(ptr, member)
+            value = getattr(ptr, member)
             return unset(value, value)
 
         return self._field(get, doc, member, "int | None", "Unix timestamp")
@@ -209,13 +210,15 @@ class Struct:
         """A text; None where it is empty. Bytes that are not UTF-8 come as surrogates."""
         string = ffi.string
 
-        def get(record: Any) -> str | None:
+        def get(record: Any) -> Any:
             ptr, _owner = record._record
             value = getattr(ptr, member)
-            if value:
-                text: str = string(value).decode("utf-8", "surrogateescape")
-                return text or None
-            return None
+            if not value:
+                return None
+            try:
+                return string(value).decode() or None
+            except UnicodeDecodeError:
+                return string(value).decode("utf-8", "surrogateescape")
 
         return self._field(get, doc, member, "str | None")
 

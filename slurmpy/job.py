@@ -237,7 +237,9 @@ class Job(Record):
         "dict[str, list[int | str] | bool | str]",
     )
     time_limit = _job.minutes("time_limit", "Time limit; None where there is none.")
-    time_limit_min = _job.minutes("time_min", "Least time limit that the scheduler may set.")
+    time_limit_min = _job.minutes(
+        "time_min", "Least time limit that the scheduler may set.", zero=False
+    )
     submit_time = _job.timestamp("submit_time", "When the job was submitted.")
     eligible_time = _job.timestamp("eligible_time", "When the job may start at the earliest.")
     accrue_time = _job.timestamp("accrue_time", "Since when the job's priority grows with age.")
@@ -529,7 +531,7 @@ class Job(Record):
 
     @_job.computed("bitflags")
     def gres_binding(self) -> str | None:
-        """``enforce-binding`` or ``disable-binding`` of CPUs to generic resources."""
+        """Binding of CPUs to generic resources: ``enforce-binding`` or ``disable-binding``."""
         ptr, _owner = self._record
         flags = ptr.bitflags
         if flags & lib.GRES_ENFORCE_BIND:
@@ -730,4 +732,6 @@ def _restore(
 
 def detach(job: Job) -> None:
     """Gives a job data of its own in place of what it borrows, for readers at any moment."""
-    job._record = job.__copy__()._record
+    owner = job._record[1]
+    if owner is not None and not isinstance(owner.message, list):
+        job._record = job.__copy__()._record

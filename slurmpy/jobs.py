@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeVar, Union, overload
 
+    from typing_extensions import TypeGuard
+
     T = TypeVar("T")
 
     # What names a job in a collection: its id, or its cluster and its id.
@@ -39,13 +41,15 @@ class _Table:
     collection costs what the call costs, and a `Job` is made when it is wanted.
     """
 
-    __slots__ = ("_array", "_clusters", "_lock", "snapshot")
+    __slots__ = ("_array", "_clusters", "_lock", "_made", "snapshot")
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
         self._array: Any = snapshot.message.job_array if snapshot else None
         self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
         self._lock = threading.Lock()
+        #: The jobs that closing ends: those that the collection has made.
+        self._made: dict[tuple[str, int], Job] = {}
 
     @property
     def clusters(self) -> dict[str, dict[int, Job | int]]:
@@ -85,6 +89,7 @@ class _Table:
             job = jobs[job_id]
             if not isinstance(job, Job):
                 job = jobs[job_id] = Job._at(self._array + job, self.snapshot, job_id)
+                self._made[cluster, job_id] = job
         return job
 
     def entries(self) -> Iterator[tuple[str, int]]:
@@ -95,11 +100,20 @@ class _Table:
 
     def add(self, cluster: str, job: Job) -> None:
         """Enters a job, in place of one with the same id."""
+        self._made.pop((cluster, job._id), None)
         self.clusters.setdefault(cluster, {})[job._id] = job
+
+    def keep(self, cluster: str, job: Job) -> None:
+        """Enters a job of the table before, which becomes this one's."""
+        self.add(cluster, job)
+        detach(job)
+        if job._record[1] is not None:
+            self._made[cluster, job._id] = job
 
     def take(self, cluster: str, job_id: int) -> Job:
         """Takes a job out; it stays readable when the collection is closed."""
         job = self.job(cluster, job_id)
+        self._made.pop((cluster, job_id), None)
         jobs = self.clusters[cluster]
         del jobs[job_id]
         if not jobs:
@@ -120,21 +134,16 @@ class _Table:
     def copy(self) -> _Table:
         """Another table over the same message."""
         table = _Table(self.snapshot)
-        table._clusters = {
-            cluster: {
-                job_id: self.borrowed(cluster, job_id) if isinstance(job, Job) else job
-                for job_id, job in list(jobs.items())
-            }
-            for cluster, jobs in list(self.clusters.items())
-        }
+        table._clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
+        for cluster, job_id in list(self._made):
+            job = table._clusters[cluster][job_id] = self.borrowed(cluster, job_id)
+            table._made[cluster, job_id] = job
         return table
 
     def close(self) -> None:
         """Lets go of the message, for the jobs too that were made of it."""
-        for jobs in list((self._clusters or {}).values()):
-            for job in list(jobs.values()):
-                if isinstance(job, Job) and job._record[1] is self.snapshot is not None:
-                    closed(job)
+        for job in list(self._made.values()):
+            closed(job)
 
 
 class Jobs:
@@ -157,6 +166,10 @@ class Jobs:
         jobs: Ids or jobs: a list of either, a dict of ids to jobs, or text such as ``"1,2"``.
         frozen: Whether `reload` keeps to the jobs that are in the collection.
 
+    Attributes:
+        frozen: Whether `reload` keeps to the jobs that are in the collection: new ones are not
+            added, and those that slurmctld has forgotten are not removed.
+
     Raises:
         TypeError: Something that is neither a job nor an id.
         ValueError: A number that is no job id.
@@ -178,8 +191,6 @@ class Jobs:
         "frozen",
     )
 
-    #: Whether `reload` keeps to the jobs that are in the collection: new ones are not added, and
-    #: those that slurmctld has forgotten are not removed.
     frozen: bool
 
     def __init__(
@@ -308,12 +319,8 @@ class Jobs:
             kept = old.clusters.get(cluster, {})
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
         for cluster, job_id in old.entries():
-            found = clusters.setdefault(cluster, {})
-            if job_id not in found:
-                job = old.job(cluster, job_id)
-                if job._record[1] is old.snapshot is not None:
-                    detach(job)
-                found[job_id] = job
+            if job_id not in clusters.get(cluster, {}):
+                new.keep(cluster, old.job(cluster, job_id))
 
     def _open(self) -> _Table:
         """The table, or an error where the collection was closed."""
@@ -360,10 +367,7 @@ class Jobs:
     def _find(self, key: Key) -> tuple[str, int]:
         """The cluster and the id that a key means; KeyError where it is not there."""
         table = self._open()
-        if isinstance(key, tuple):
-            cluster, job_id = key
-        else:
-            cluster, job_id = table.home(), key
+        cluster, job_id = key if _is_pair(key) else (table.home(), key)
         if job_id not in table.clusters.get(cluster, {}):
             raise KeyError(key)
         return cluster, job_id
@@ -469,7 +473,7 @@ class Jobs:
         """Where a job belongs."""
         return (_runtime.cluster_name() or "") if job._cluster is None else job._cluster, job._id
 
-    def add(self, item: object) -> None:
+    def add(self, item: Job) -> None:
         """Adds a job, in place of one with the same cluster and id.
 
         Raises:
@@ -482,15 +486,14 @@ class Jobs:
             >>> jobs
             slurmpy.Jobs({3: slurmpy.Job(3)})
         """
-        if not isinstance(item, Job):
-            msg = f"only a slurmpy.Job can be added, not {type(item).__name__}: {item!r}"
-            raise TypeError(msg)
+        _check_job(item)
         self._open().add(self._place(item)[0], item)
         self._changed = True
 
-    def __setitem__(self, key: object, job: object) -> None:
+    def __setitem__(self, key: Key, job: Job) -> None:
         """Adds a job under its own id."""
-        if isinstance(job, Job) and key not in (job._id, (job._cluster, job._id)):
+        _check_job(job)
+        if key not in (job._id, self._place(job)):
             msg = f"job {job._id} goes under its own id, not under {key!r}: use add()"
             raise ValueError(msg)
         self.add(job)
@@ -606,7 +609,7 @@ class Jobs:
             return
         if isinstance(jobs, Mapping):
             for key, job in jobs.items():
-                self[key] = job
+                self[key] = job  # pyright: ignore[reportArgumentType]  # a mapping has ids
             return
         if isinstance(jobs, (bytes, bytearray)):
             msg = f"job ids are a str or a list, not {type(jobs).__name__}: {jobs!r}"
@@ -826,6 +829,18 @@ class JobItems(ItemsView[int, Job]):
         return (
             (cluster, job_id, table.job(cluster, job_id)) for cluster, job_id in table.entries()
         )
+
+
+def _is_pair(key: object) -> TypeGuard[tuple[str, int]]:
+    """Whether a key has a cluster."""
+    return isinstance(key, tuple) and len(key) == len(("cluster", "id"))
+
+
+def _check_job(item: object) -> None:
+    """Refuses what is no job."""
+    if not isinstance(item, Job):
+        msg = f"only a slurmpy.Job can be added, not {type(item).__name__}: {item!r}"
+        raise TypeError(msg)
 
 
 def _uid(user: int | str) -> int:
