@@ -759,7 +759,7 @@ def test_a_declaration_names_its_members(name: str) -> None:
     assert vars(Job)[name] is field
     documentation = field.__doc__
     assert documentation
-    assert documentation[0].isupper()
+    assert documentation[0].isupper() or documentation.startswith("``")
     assert "\n" not in documentation
     assert field.unit in documentation
     members = field.member.split(", ")
