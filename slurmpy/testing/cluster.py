@@ -539,16 +539,16 @@ class LocalCluster:
         patience = self._timeout if timeout is None else timeout
         deadline = time.monotonic() + patience
         while True:
+            running = self.daemons
+            for name in [only] if only else sorted(self._wanted):
+                if name not in running:
+                    raise LocalClusterError(f"{name} has ended:\n{self._last_words(name)}")
             try:
                 if ready():
                     return
                 said = ""
             except LocalClusterError as error:
                 said = f" ({error})"
-            running = self.daemons
-            for name in [only] if only else sorted(self._wanted):
-                if name not in running:
-                    raise LocalClusterError(f"{name} has ended:\n{self._last_words(name)}")
             if time.monotonic() > deadline:
                 words = "\n".join(self._last_words(name) for name in sorted(self._wanted))
                 raise LocalClusterError(f"{failure} after {patience} s{said}:\n{words}")
