@@ -33,6 +33,14 @@ HEADERS = ("runtime.h", "constants.h", "errno.h", "jobs.h")
 #: The majors whose declarations were checked, oldest first.
 MAJORS = ((22, 5), (23, 2), (23, 11), (24, 5), (24, 11), (25, 5), (25, 11), (26, 5))
 
+#: The number of libslurm.so in the first of them; each major has the next.
+FIRST_SONAME = 38
+
+_HEADERS_ANEW = (
+    "install Slurm's headers anew (Debian and Ubuntu: libslurm-dev; RHEL: slurm-devel), or set "
+    "SLURM_INCLUDE_DIR to where they are"
+)
+
 _CONDITION = re.compile(
     r"#if SLURM_VERSION_NUMBER (>=|<) SLURM_VERSION_NUM\((\d+),\s*(\d+),\s*(\d+)\)"
 )
@@ -55,7 +63,7 @@ class Slurm(NamedTuple):
     @property
     def major(self) -> str:
         """The major as Slurm writes it, such as ``"22.05"``."""
-        return f"{self.version >> 16}.{self.version >> 8 & 0xFF:02d}"
+        return _text(self.version)
 
 
 def select(text: str, version: int) -> str:
@@ -73,16 +81,20 @@ def select(text: str, version: int) -> str:
     """
     kept: list[str] = []
     taken: list[bool] = []
+    turned: list[bool] = []
     for number, line in enumerate(text.splitlines(), 1):
         condition = _CONDITION.fullmatch(line.strip())
         if condition:
             operator, *parts = condition.groups()
             bound = int(parts[0]) << 16 | int(parts[1]) << 8 | int(parts[2])
             taken.append(version >= bound if operator == ">=" else version < bound)
-        elif line.strip() == "#else" and taken:
+            turned.append(False)
+        elif line.strip() == "#else" and taken and not turned[-1]:
             taken[-1] = not taken[-1]
+            turned[-1] = True
         elif line.strip() == "#endif" and taken:
             taken.pop()
+            turned.pop()
         elif line.startswith(("#if", "#el", "#end")):
             msg = f"line {number} is no version condition that is known here: {line}"
             raise ValueError(msg)
@@ -104,22 +116,21 @@ def declarations(slurm: Slurm) -> str:
 
 def errno_names(slurm: Slurm) -> list[str]:
     """The names of Slurm's error codes, which differ with every major, from the header."""
-    header = (slurm.include / "slurm" / "slurm_errno.h").read_text("utf-8", "replace")
+    header = _read(slurm.include / "slurm" / "slurm_errno.h")
     enum = re.search(r"typedef enum\s*\{(.*?)\}\s*slurm_err_t;", header, re.DOTALL)
     if enum is None:
-        msg = f"{slurm.include}/slurm/slurm_errno.h has no slurm_err_t: is it Slurm's?"
+        msg = f"{slurm.include}/slurm/slurm_errno.h has no slurm_err_t: {_HEADERS_ANEW}"
         raise BuildError(msg)
     body = re.sub(r"/\*.*?\*/|//[^\n]*", "", enum.group(1), flags=re.DOTALL)
     return re.findall(r"\b([A-Z]\w+)\s*(?==|,|$)", body)
 
 
-def _prefixes() -> list[Path]:
-    """Prefixes to look in, after the two variables for the folders themselves."""
-    if os.environ.get("SLURM_PREFIX"):
-        return [Path(os.environ["SLURM_PREFIX"])]
-    scontrol = shutil.which("scontrol")
-    found = [Path(scontrol).resolve().parent.parent] if scontrol else []
-    return [*found, Path("/usr"), Path("/usr/local")]
+def _read(header: Path) -> str:
+    """The text of a header."""
+    if not header.is_file():
+        msg = f"no {header}: {_HEADERS_ANEW}"
+        raise BuildError(msg)
+    return header.read_text("utf-8", "replace")
 
 
 def _check_compiler() -> None:
@@ -133,51 +144,56 @@ def _check_compiler() -> None:
         raise BuildError(msg)
 
 
-def _header(prefixes: list[Path]) -> Path:
+def _folders(*variables: str) -> list[Path]:
+    """The folders that search paths of the environment name."""
+    named = [folder for name in variables for folder in os.environ.get(name, "").split(os.pathsep)]
+    return [Path(folder).absolute() for folder in named if folder]
+
+
+def _places() -> list[tuple[list[Path], list[Path]]]:
+    """Where to look, in order: folders with headers, and folders with the library for them."""
+    prefixes = _folders("SLURM_PREFIX")
+    if not prefixes:
+        scontrol = shutil.which("scontrol")
+        prefixes = [Path(scontrol).resolve().parent.parent] if scontrol else []
+        prefixes += [Path("/usr"), Path("/usr/local")]
+    multiarch = sysconfig.get_config_var("MULTIARCH") or "lib"
+    libraries = (f"lib/{multiarch}", "lib64", "lib", "lib64/slurm")
+    places = [([prefix / "include"], [prefix / part for part in libraries]) for prefix in prefixes]
+    if not os.environ.get("SLURM_PREFIX"):
+        places.append((_folders("CPATH", "C_INCLUDE_PATH"), _folders("LIBRARY_PATH")))
+    include, library = _folders("SLURM_INCLUDE_DIR"), _folders("SLURM_LIB_DIR")
+    if include and library:
+        return [(include, library)]
+    return [(include or headers, library or folders) for headers, folders in places]
+
+
+def _header(folders: list[Path]) -> Path | None:
     """The folder that has slurm/slurm.h."""
-    named = os.environ.get("SLURM_INCLUDE_DIR")
-    for folder in [Path(named)] if named else [prefix / "include" for prefix in prefixes]:
-        if (folder / "slurm" / "slurm.h").is_file():
-            return folder
-    if named:
-        msg = f"SLURM_INCLUDE_DIR is {named}, where there is no slurm/slurm.h"
-    elif os.environ.get("SLURM_PREFIX"):
-        msg = f"SLURM_PREFIX is {prefixes[0]}, where there is no include/slurm/slurm.h"
-    else:
-        msg = (
-            "no slurm/slurm.h. Install Slurm's headers (Debian and Ubuntu: libslurm-dev; RHEL: "
-            "slurm-devel), or set SLURM_PREFIX or SLURM_INCLUDE_DIR to where they are"
-        )
-    raise BuildError(msg)
+    return next((folder for folder in folders if (folder / "slurm" / "slurm.h").is_file()), None)
 
 
-def _library(prefixes: list[Path]) -> Path:
-    """libslurm.so, by its full path."""
-    named = os.environ.get("SLURM_LIB_DIR")
-    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
-    folders = [Path(named)] if named else []
-    for prefix in prefixes if not named else []:
-        folders += [
-            prefix / part for part in (f"lib/{multiarch}", "lib64", "lib", "lib64/slurm") if part
-        ]
+def _library(folders: list[Path]) -> Path | None:
+    """libslurm.so; the package that is needed at run time has it with a number alone."""
     for folder in folders:
-        for name in ("libslurm.so", *sorted(path.name for path in folder.glob("libslurm.so.*"))):
-            if (folder / name).is_file():
-                return folder / name
-    if named:
-        msg = f"SLURM_LIB_DIR is {named}, where there is no libslurm.so"
-    elif os.environ.get("SLURM_PREFIX"):
-        msg = f"SLURM_PREFIX is {prefixes[0]}, where no lib folder has a libslurm.so"
-    else:
-        msg = (
-            "no libslurm.so. Install Slurm's library (Debian and Ubuntu: libslurm-dev; RHEL: "
-            "slurm and slurm-devel), or set SLURM_PREFIX or SLURM_LIB_DIR to where it is"
-        )
-    raise BuildError(msg)
+        for path in (folder / "libslurm.so", *sorted(folder.glob("libslurm.so.*"))):
+            if path.is_file():
+                return path
+    return None
 
 
-def _check_library(library: Path) -> None:
-    """Holds the width of the library against the interpreter's."""
+def _missing(what: str, variable: str, packages: str) -> BuildError:
+    """The error for headers or a library that are nowhere."""
+    for name in (variable, "SLURM_PREFIX"):
+        if os.environ.get(name):
+            return BuildError(f"{name} is {os.environ[name]}, where there is no {what}")
+    return BuildError(
+        f"no {what}. Install it ({packages}), or set SLURM_PREFIX or {variable} to where it is"
+    )
+
+
+def _check_library(library: Path, version: int) -> None:
+    """Holds the library against the interpreter and against the headers."""
     with library.open("rb") as file:
         start = file.read(5)
     if start[:4] == b"\x7fELF" and start[4] * 32 != struct.calcsize("P") * 8:
@@ -186,41 +202,69 @@ def _check_library(library: Path) -> None:
             f"{struct.calcsize('P') * 8} bits: set SLURM_LIB_DIR to a libslurm.so that fits"
         )
         raise BuildError(msg)
+    number = re.search(r"libslurm\.so\.(\d+)", library.resolve().name)
+    wanted = FIRST_SONAME + MAJORS.index(_major(version))
+    if number and int(number[1]) != wanted:
+        msg = (
+            f"the headers are of Slurm {_text(version)}, whose library is libslurm.so.{wanted}, "
+            f"and {library} is libslurm.so.{number[1]}: set SLURM_PREFIX to the Slurm to use, or "
+            "SLURM_INCLUDE_DIR and SLURM_LIB_DIR"
+        )
+        raise BuildError(msg)
+
+
+def _major(version: int) -> tuple[int, int]:
+    """Year and month of a version."""
+    return version >> 16, version >> 8 & 0xFF
+
+
+def _text(version: int) -> str:
+    """The major as Slurm writes it, such as ``"22.05"``."""
+    return "{}.{:02d}".format(*_major(version))
 
 
 def _version(include: Path) -> int:
     """SLURM_VERSION_NUMBER of the headers, one of the majors that are known."""
     header = include / "slurm" / "slurm_version.h"
-    if not header.is_file():
-        msg = f"{include} has slurm/slurm.h but no slurm/slurm_version.h: install the headers anew"
-        raise BuildError(msg)
-    found = re.search(r"#define\s+SLURM_VERSION_NUMBER\s+(0x[0-9a-fA-F]+)", header.read_text())
+    found = re.search(r"#define\s+SLURM_VERSION_NUMBER\s+(0x[0-9a-fA-F]+)", _read(header))
     if found is None:
-        msg = f"{header} has no SLURM_VERSION_NUMBER: is it Slurm's?"
+        msg = f"{header} has no SLURM_VERSION_NUMBER: {_HEADERS_ANEW}"
         raise BuildError(msg)
-    version = int(found.group(1), 16)
-    if (version >> 16, version >> 8 & 0xFF) not in MAJORS:
+    version = int(found[1], 16)
+    if _major(version) not in MAJORS:
         known = ", ".join(f"{year}.{month:02d}" for year, month in MAJORS)
         msg = (
-            f"{header} is of Slurm {version >> 16}.{version >> 8 & 0xFF:02d}, which this release "
-            f"does not know (it knows {known}): take a newer slurmpy-cffi, or set SLURM_PREFIX "
-            "to another Slurm"
+            f"{header} is of Slurm {_text(version)}, which this release does not know (it knows "
+            f"{known}): take a newer slurmpy-cffi, or set SLURM_PREFIX to another Slurm"
         )
         raise BuildError(msg)
     return version
 
 
 def find_slurm() -> Slurm:
-    """Finds the Slurm to build against.
+    """Finds the Slurm to build against: the first place that has both headers and library.
 
     Raises:
         BuildError: Something is missing or does not fit; one line says what, and what brings it.
     """
-    prefixes = _prefixes()
-    include = _header(prefixes)
-    library = _library(prefixes)
-    _check_library(library)
-    return Slurm(include, library, _version(include))
+    places = _places()
+    for headers, folders in places:
+        include, library = _header(headers), _library(folders)
+        if include and library:
+            version = _version(include)
+            _check_library(library, version)
+            return Slurm(include, library, version)
+    if any(_header(headers) for headers, _ in places):
+        raise _missing(
+            "libslurm.so",
+            "SLURM_LIB_DIR",
+            "Debian and Ubuntu: libslurm-dev; RHEL: slurm and slurm-devel",
+        )
+    raise _missing(
+        "slurm/slurm.h",
+        "SLURM_INCLUDE_DIR",
+        "Debian and Ubuntu: libslurm-dev; RHEL: slurm-devel",
+    )
 
 
 def ffibuilder() -> FFI:
@@ -233,8 +277,8 @@ def ffibuilder() -> FFI:
         "slurmpy._slurm",
         (CDEFS / "source.c").read_text("utf-8"),
         include_dirs=[str(slurm.include)],
-        libraries=["slurm"],
-        library_dirs=[str(slurm.library.parent)],
+        # By its path, since a libslurm.so for -lslurm is in the development package alone.
+        extra_objects=[str(slurm.library)],
         # The loader does not search a prefix of one's own.
         runtime_library_dirs=[str(slurm.library.parent)],
     )

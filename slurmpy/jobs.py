@@ -854,7 +854,8 @@ def _uid(user: int | str) -> int:
             raise ValueError(msg)
         return user
     try:
-        return pwd.getpwnam(user).pw_uid
+        # PyPy's look-up ends at a NUL.
+        return pwd.getpwnam(user if "\0" not in user else "").pw_uid
     except KeyError:
         msg = f"no user has the name {user!r}"
         raise ValueError(msg) from None

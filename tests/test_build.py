@@ -427,8 +427,9 @@ PACKAGES = ("libslurm-dev", "slurm-devel")
 
 @pytest.mark.usefixtures("clean")
 def test_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit) as caught:
-        build._header([tmp_path])
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as caught:
+        patch.setattr(build, "_places", lambda: [([tmp_path], [tmp_path])])
+        build.find_slurm()
     for word in ("slurm/slurm.h", *PACKAGES, "SLURM_PREFIX", "SLURM_INCLUDE_DIR"):
         assert word in message(caught)
 
@@ -436,7 +437,7 @@ def test_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as caught:
         build.find_slurm()
     assert f"SLURM_PREFIX is {tmp_path}" in message(caught)
-    assert "include/slurm/slurm.h" in message(caught)
+    assert "slurm/slurm.h" in message(caught)
 
     monkeypatch.setenv("SLURM_INCLUDE_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(SystemExit) as caught:
@@ -447,8 +448,9 @@ def test_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("clean")
 def test_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     headers(tmp_path / "include")
-    with pytest.raises(SystemExit) as caught:
-        build._library([tmp_path])
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as caught:
+        patch.setattr(build, "_places", lambda: [([tmp_path / "include"], [tmp_path])])
+        build.find_slurm()
     for word in ("libslurm.so", *PACKAGES, "SLURM_PREFIX", "SLURM_LIB_DIR"):
         assert word in message(caught)
 
