@@ -3,6 +3,13 @@
 typedef int64_t bitstr_t;
 typedef ... job_resources_t;
 
+typedef struct slurm_step_id_msg {
+	uint32_t job_id;
+	uint32_t step_het_comp;
+	uint32_t step_id;
+	...;
+} slurm_step_id_t;
+
 typedef struct job_info {
 	char *account;
 	time_t accrue_time;
@@ -113,6 +120,9 @@ typedef struct job_info {
 	char *std_out;
 	time_t submit_time;
 	time_t suspend_time;
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(25,11,0)
+	slurm_step_id_t step_id;
+#endif
 	char *system_comment;
 	uint16_t threads_per_core;
 	uint32_t time_limit;

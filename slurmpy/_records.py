@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Union
 
     #: A member of a struct that owns its memory, as Python holds it.
-    Member = Union[int, float, bytes, list[bytes]]
+    Member = Union[int, float, bytes, list[bytes], dict[str, "Member"]]
 
 __all__ = ["Record", "Snapshot", "closed", "load_message"]
 
@@ -136,12 +136,13 @@ class Record:
 
 @functools.cache
 def _members(struct: str) -> tuple[tuple[str, str], ...]:
-    """The members that can be copied, each as ``value``, ``text`` or ``texts``."""
-    kinds = {"primitive": "value", "char *": "text", "char * *": "texts"}
+    """The members that can be copied, and how."""
+    texts = {"char *": "text", "char * *": "texts"}
+    kinds = ((name, field.type) for name, field in ffi.typeof(struct).fields)
     return tuple(
-        (name, kinds[field.type.kind if field.type.kind == "primitive" else field.type.cname])
-        for name, field in ffi.typeof(struct).fields
-        if field.type.kind == "primitive" or field.type.cname in kinds
+        (name, texts.get(kind.cname, kind.kind))
+        for name, kind in kinds
+        if kind.kind in ("primitive", "struct") or kind.cname in texts
     )
 
 
@@ -150,9 +151,11 @@ def to_members(struct: str, ptr: Any) -> dict[str, Member]:
     values: dict[str, Member] = {}
     for name, kind in _members(struct):
         value = getattr(ptr, name)
-        if not value:
+        if kind == "struct":
+            values[name] = to_members(ffi.typeof(value).cname, value)
+        elif not value:
             continue
-        if kind == "text":
+        elif kind == "text":
             values[name] = ffi.string(value)
         elif kind == "texts":
             size = ptr.gres_detail_cnt
@@ -170,9 +173,19 @@ def from_members(struct: str, values: Mapping[str, Member]) -> tuple[Any, list[A
     """
     ptr = ffi.new(f"{struct} *")
     kept: list[Any] = [ptr]
+    _fill(struct, ptr, values, kept)
+    return ptr, kept
+
+
+def _fill(struct: str, ptr: Any, values: Mapping[str, Member], kept: list[Any]) -> None:
+    """Sets the members of a struct."""
     for name, _kind in _members(struct):
         value = values.get(name)
         if value is None:
+            continue
+        if isinstance(value, dict):
+            member = getattr(ptr, name)
+            _fill(ffi.typeof(member).cname, member, value, kept)
             continue
         if isinstance(value, bytes):
             kept.append(ffi.new("char[]", value))
@@ -184,4 +197,3 @@ def from_members(struct: str, values: Mapping[str, Member]) -> tuple[Any, list[A
             setattr(ptr, name, value)
             continue
         setattr(ptr, name, kept[-1])
-    return ptr, kept
