@@ -9,15 +9,20 @@ import shutil
 import struct
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any, Union
 
 import pytest
 from cffi import FFI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slurmpy._ffi import MAJOR, ffi, lib
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("slurmpy", deadline=None)
+settings.load_profile("slurmpy")
 
 ROOT = Path(__file__).parent.parent
 BUILDER = ROOT / "slurmpy" / "_build_ffi.py"
@@ -126,6 +131,10 @@ def test_select_at_the_bound(version: str, expected: str) -> None:
         ("#if SLURM_VERSION_NUMBER == SLURM_VERSION_NUM(23,2,0)\n#endif", "line 1 .*=="),
         ("#if SLURM_VERSION_NUMBER >= 5\n#endif", "line 1 "),
         ("#else", "line 1 .*#else"),
+        (
+            "#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0)\n#else\na\n#else\nb\n#endif",
+            "line 4 .*#else",
+        ),
         ("#endif", "line 1 .*#endif"),
         ("#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0)\n#elif 1\n#endif", "line 2 .*#elif"),
         ("#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0)\na", "not closed"),
@@ -306,7 +315,16 @@ def test_names_of_errors(
 # Finding Slurm
 
 WIDTH = struct.calcsize("P") * 8
-VARIABLES = ("SLURM_INCLUDE_DIR", "SLURM_LIB_DIR", "SLURM_PREFIX", "CC", "CPATH", "LIBRARY_PATH")
+MULTIARCH = [f"lib/{name}" for name in [sysconfig.get_config_var("MULTIARCH")] if name]
+VARIABLES = (
+    "SLURM_INCLUDE_DIR",
+    "SLURM_LIB_DIR",
+    "SLURM_PREFIX",
+    "CC",
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "LIBRARY_PATH",
+)
 
 
 @pytest.fixture
@@ -356,7 +374,7 @@ def test_every_major_is_known(
 
 
 @pytest.mark.usefixtures("clean")
-@pytest.mark.parametrize("folder", ["lib64", "lib", "lib64/slurm"])
+@pytest.mark.parametrize("folder", [*MULTIARCH, "lib64", "lib", "lib64/slurm"])
 @pytest.mark.parametrize("name", ["libslurm.so", "libslurm.so.38.0.0"])
 def test_folders_of_a_prefix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, name: str
@@ -395,6 +413,32 @@ def test_order_of_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cl
     )
 
 
+def test_headers_and_library_come_from_one_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean: Path
+) -> None:
+    half = library(tmp_path / "half" / "lib")
+    (clean / "scontrol").symlink_to(program(tmp_path / "half" / "bin", "scontrol"))
+    # The last place of all, where this machine has Slurm in none of those before.
+    monkeypatch.setenv("CPATH", str(headers(tmp_path / "whole" / "include")))
+    monkeypatch.setenv("LIBRARY_PATH", str(library(tmp_path / "whole" / "lib").parent))
+    assert build.find_slurm().library != half
+    headers(tmp_path / "half" / "include")
+    assert build.find_slurm()[:2] == (tmp_path / "half" / "include", half)
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_search_paths_of_the_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    include = headers(tmp_path / "headers")
+    found = library(tmp_path / "libraries")
+    monkeypatch.setenv("CPATH", f"{tmp_path / 'none'}{os.pathsep}{include}")
+    monkeypatch.setenv("LIBRARY_PATH", f"{os.pathsep}{found.parent}")
+    last = build._places()[-1:]
+    assert last == [([tmp_path / "none", include], [found.parent])]
+    # The machine that runs this has Slurm in a place before the last.
+    monkeypatch.setattr(build, "_places", lambda: last)
+    assert build.find_slurm()[:2] == (include, found)
+
+
 @pytest.mark.usefixtures("clean")
 def test_a_relative_prefix_is_good_from_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -426,13 +470,30 @@ PACKAGES = ("libslurm-dev", "slurm-devel")
 
 
 @pytest.mark.usefixtures("clean")
-def test_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as caught:
-        patch.setattr(build, "_places", lambda: [([tmp_path], [tmp_path])])
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ("library", ["slurm/slurm.h", "SLURM_INCLUDE_DIR"]),
+        ("header", ["libslurm.so", "SLURM_LIB_DIR"]),
+    ],
+)
+def test_half_of_it_is_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, words: list[str]
+) -> None:
+    if there == "header":
+        headers(tmp_path)
+    else:
+        library(tmp_path)
+    # The machine that runs this has all of Slurm in a place where it is looked for.
+    monkeypatch.setattr(build, "_places", lambda: [([tmp_path], [tmp_path])])
+    with pytest.raises(SystemExit) as caught:
         build.find_slurm()
-    for word in ("slurm/slurm.h", *PACKAGES, "SLURM_PREFIX", "SLURM_INCLUDE_DIR"):
+    for word in (*words, *PACKAGES, "SLURM_PREFIX"):
         assert word in message(caught)
 
+
+@pytest.mark.usefixtures("clean")
+def test_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_PREFIX", str(tmp_path))
     with pytest.raises(SystemExit) as caught:
         build.find_slurm()
@@ -448,12 +509,6 @@ def test_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("clean")
 def test_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     headers(tmp_path / "include")
-    with monkeypatch.context() as patch, pytest.raises(SystemExit) as caught:
-        patch.setattr(build, "_places", lambda: [([tmp_path / "include"], [tmp_path])])
-        build.find_slurm()
-    for word in ("libslurm.so", *PACKAGES, "SLURM_PREFIX", "SLURM_LIB_DIR"):
-        assert word in message(caught)
-
     monkeypatch.setenv("SLURM_PREFIX", str(tmp_path))
     with pytest.raises(SystemExit) as caught:
         build.find_slurm()
@@ -475,6 +530,28 @@ def test_a_library_of_another_width(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         build.find_slurm()
     for word in (str(found), f"{96 - WIDTH}-bit", f"{WIDTH} bits", "SLURM_LIB_DIR"):
         assert word in message(caught)
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_library_of_another_major(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    headers(tmp_path / "include", version)
+    monkeypatch.setenv("SLURM_PREFIX", str(tmp_path))
+    link = tmp_path / "lib" / "libslurm.so"
+    fitting = f"libslurm.so.{38 + VERSIONS.index(version)}"
+    for name in (f"libslurm.so.{soname}" for soname in range(37, 48)):
+        library(tmp_path / "lib", f"{name}.0.0")
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"{name}.0.0")
+        if name == fitting:
+            assert build.find_slurm().library == link
+            continue
+        with pytest.raises(SystemExit) as caught:
+            build.find_slurm()
+        for word in (version.rpartition(".")[0], fitting, name, str(link), "SLURM_PREFIX"):
+            assert word in message(caught)
 
 
 @pytest.mark.usefixtures("clean")
@@ -592,7 +669,8 @@ def test_names_of_errors_are_those_of_the_headers() -> None:
     assert compiled[2017] == "ESLURM_INVALID_JOB_ID"
 
 
-def test_a_library_where_the_loader_does_not_look(tmp_path: Path) -> None:
+@pytest.mark.parametrize("development", [True, False])
+def test_a_library_where_the_loader_does_not_look(tmp_path: Path, development: bool) -> None:
     pytest.importorskip("setuptools")
     soname = f"libslurm.so.{lib.slurm_api_version() >> 16}"
     loaded = re.search(rf"/\S*/{re.escape(soname)}\S*", Path("/proc/self/maps").read_text())
@@ -600,7 +678,8 @@ def test_a_library_where_the_loader_does_not_look(tmp_path: Path) -> None:
     prefix = tmp_path / "prefix"
     (prefix / "lib").mkdir(parents=True)
     shutil.copy(loaded[0], prefix / "lib" / soname)
-    (prefix / "lib" / "libslurm.so").symlink_to(soname)
+    if development:
+        (prefix / "lib" / "libslurm.so").symlink_to(soname)
     (prefix / "include").mkdir()
     (prefix / "include" / "slurm").symlink_to(build.find_slurm().include / "slurm")
 
