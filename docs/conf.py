@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import slurmpy
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "slurmpy"
 author = "the slurmpy authors"
@@ -20,17 +24,25 @@ exclude_patterns = ["_build", "generated"]
 html_theme = "furo"
 html_title = f"slurmpy {release}"
 nitpicky = True
-nitpick_ignore_regex = [
-    # Python's own documentation is not on this machine: no inventory to resolve its names in.
-    (r"py:.*", r"(?!slurmpy).*"),
+nitpick_ignore = [
+    ("py:class", "os.PathLike"),  # Python's own documentation is not at hand to resolve them in
+    ("py:class", "pathlib.Path"),
+    ("py:class", "Key"),  # names for types that signatures use
+    ("py:class", "T"),
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-autodoc_member_order = "bysource"
+autodoc_member_order = "groupwise"
 autodoc_typehints = "signature"
 autodoc_class_signature = "separated"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+
+
+for _field in slurmpy.Job.fields.values():
+    # Sphinx reads a property's type from its getter, and one closure serves several types.
+    _property: Any = _field
+    _property.fget.__annotations__ = {"return": _field.annotation}
 
 
 def _attributes() -> str:
@@ -49,3 +61,19 @@ def _attributes() -> str:
 generated = Path(__file__).parent / "generated"
 generated.mkdir(exist_ok=True)
 (generated / "attributes.md").write_text(_attributes(), encoding="utf-8")
+
+
+def _no_type(_app: Sphinx, what: str, *rest: object) -> None:
+    """Napoleon takes what stands before a colon in an attribute's first line for its type.
+
+    An empty type in front of it leaves the sentence whole.
+    """
+    lines = rest[-1]
+    if what == "property" and isinstance(lines, list) and lines:
+        lines[0] = f": {lines[0]}"
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    # Before Napoleon, which has the default priority of 500.
+    app.connect("autodoc-process-docstring", _no_type, priority=400)
