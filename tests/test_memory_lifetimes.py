@@ -1,0 +1,654 @@
+"""Who owns the memory of jobs, how long it lives, and that it goes."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import copy
+import gc
+import json
+import os
+import pickle
+import platform
+import random
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+
+import slurmpy
+from slurmpy import Job, Jobs, _runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HOME = Path(slurmpy.__file__).parents[1]
+PYTHON = {**os.environ, "PYTHONPATH": str(HOME)}
+
+# The cluster of the other tests has few jobs, and shall keep few. A process can have one cluster
+# only: this one runs in a process of its own, until its standard input closes.
+CROWD = """
+import json, sys
+from slurmpy.testing import LocalCluster
+with LocalCluster(name="crowd", nodes=1) as cluster:
+    options = ["--parsable", "--hold", "--array=0-999", "--comment=" + "c" * 1000, "--wrap=true"]
+    array = cluster.run("sbatch", *options).strip()
+    # Tasks that were changed are records of their own.
+    cluster.run("scontrol", "update", f"jobid={array}_[0-998]", "admincomment=own")
+    names = {}
+    for task in range(60):
+        names[task] = f"{task}-" + chr(ord("a") + task % 26) * (10 + 7 * task)
+        cluster.run("scontrol", "update", f"jobid={array}_{task}", f"jobname={names[task]}")
+    print(json.dumps([dict(cluster.env), int(array), names]), flush=True)
+    sys.stdin.read()
+"""
+
+
+class Crowd:
+    """A thousand jobs, of which sixty have names that are known."""
+
+    def __init__(self, env: dict[str, str], array: int, names: dict[str, str]) -> None:
+        self.env = env
+        self.conf = env["SLURM_CONF"]
+        self.array = array
+        jobs = Jobs.load()
+        tasks = {str(job.array_task_id): job.id for job in jobs.values()}
+        self.names = {tasks[task]: name for task, name in names.items()}
+        self.ids = list(jobs)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crowd() -> Iterator[Crowd]:
+    with subprocess.Popen(
+        [sys.executable, "-c", CROWD], env=PYTHON, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        ready = process.stdout.readline()
+        assert ready, "the cluster did not start: see its traceback"
+        env, array, names = json.loads(ready)
+        before = _runtime.redirect(env["SLURM_CONF"])
+        try:
+            crowd = Crowd(env, array, names)
+            assert len(crowd.ids) == 1000
+            assert len(crowd.names) == 60
+            yield crowd
+        finally:
+            _runtime.redirect(before)
+
+
+def message_of(jobs: Jobs) -> weakref.ref[Any]:
+    """Dead as soon as the memory that Slurm's library filled is freed."""
+    assert jobs._table is not None
+    assert jobs._table.snapshot is not None
+    return weakref.ref(jobs._table.snapshot.message)
+
+
+def collect() -> None:
+    for _ in range(3):
+        gc.collect()
+
+
+def freed(message: weakref.ref[Any]) -> bool:
+    collect()
+    return message() is None
+
+
+def can_be_read(job: Job, name: str) -> bool | None:
+    """Whether an attribute can be read; None where this Slurm lacks it."""
+    try:
+        getattr(job, name)
+    except slurmpy.ClosedError:
+        return False
+    except slurmpy.UnsupportedField:
+        return None
+    return True
+
+
+def is_closed(job: Job) -> bool:
+    """Whether no attribute of the job can be read; either all can or none."""
+    answers = {can_be_read(job, name) for name in Job.fields} - {None}
+    assert len(answers) == 1
+    return answers == {False}
+
+
+# ---- close() ----
+
+
+def test_close(crowd: Crowd) -> None:
+    jobs = Jobs.load()
+    some = [jobs[i] for i in crowd.names]
+    message = message_of(jobs)
+    assert [job.name for job in some] == list(crowd.names.values())
+    jobs.close()
+    assert all(map(is_closed, some))
+    # What closes the collection frees its memory, though it and its jobs are still at hand.
+    assert freed(message)
+    job = some[0]
+    for use in (
+        lambda: job.requires_node_reboot,
+        job.to_dict,
+        job.reload,
+        lambda: copy.copy(job),
+        lambda: copy.deepcopy(job),
+        lambda: pickle.dumps(job),
+    ):
+        with pytest.raises(slurmpy.ClosedError):
+            use()
+    # It is still known which job it was.
+    number = next(iter(crowd.names))
+    assert repr(job) == f"slurmpy.Job({number})"
+    assert job == Job(number)
+    assert hash(job) == hash(Job(number))
+    assert isinstance(slurmpy.ClosedError(), slurmpy.SlurmError)
+
+
+def test_close_twice(crowd: Crowd) -> None:
+    jobs = Jobs.load()
+    job = jobs[crowd.ids[0]]
+    for _ in range(3):
+        jobs.close()
+        assert is_closed(job)
+    by_hand = Jobs([1, 2])
+    by_hand.close()
+    by_hand.close()
+
+
+def test_with(crowd: Crowd) -> None:
+    with Jobs.load() as jobs:
+        job = jobs[crowd.ids[0]]
+        message = message_of(jobs)
+        assert not is_closed(job)
+    assert is_closed(job)
+    assert freed(message)
+    with contextlib.suppress(ZeroDivisionError), Jobs.load() as jobs:
+        job = jobs[crowd.ids[0]]
+        _ = 1 / 0
+    assert is_closed(job)
+    with pytest.raises(slurmpy.ClosedError), jobs:
+        pass
+    with Jobs.load() as jobs:
+        jobs.close()
+
+
+USES: dict[str, Callable[[Jobs], object]] = {
+    "len": len,
+    "bool": bool,
+    "iter": list,
+    "id": lambda jobs: jobs[1],
+    "cluster and id": lambda jobs: jobs[("crowd", 1)],
+    "cluster": lambda jobs: jobs["crowd"],
+    "contains id": lambda jobs: 1 in jobs,
+    "contains job": lambda jobs: Job(1) in jobs,
+    "get": lambda jobs: jobs.get(1),
+    "keys": lambda jobs: list(jobs.keys()),
+    "keys with cluster": lambda jobs: list(jobs.keys().with_cluster()),
+    "values": lambda jobs: list(jobs.values()),
+    "items": lambda jobs: list(jobs.items()),
+    "items with cluster": lambda jobs: list(jobs.items().with_cluster()),
+    "clusters": Jobs.clusters,
+    "add": lambda jobs: jobs.add(Job(1)),
+    "set": lambda jobs: jobs.__setitem__(1, Job(1)),
+    "setdefault": lambda jobs: jobs.setdefault(1, Job(1)),
+    "del": lambda jobs: jobs.__delitem__(1),
+    "remove": lambda jobs: jobs.remove(1),
+    "pop": lambda jobs: jobs.pop(1),
+    "pop with default": lambda jobs: jobs.pop(1, None),
+    "popitem": Jobs.popitem,
+    "clear": Jobs.clear,
+    "update": lambda jobs: jobs.update([]),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": pickle.dumps,
+    "or": lambda jobs: jobs | Jobs(),
+    "or of another": lambda jobs: Jobs() | jobs,
+    "ior": lambda jobs: jobs.__ior__(Jobs()),
+    "reload": Jobs.reload,
+    "memory": lambda jobs: jobs.memory,
+    "cpus": lambda jobs: jobs.cpus,
+    "ntasks": lambda jobs: jobs.ntasks,
+    "elapsed_cpu_time": lambda jobs: jobs.elapsed_cpu_time,
+    "to_dict": Jobs.to_dict,
+    "to_json": Jobs.to_json,
+    "with": Jobs.__enter__,
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_use_of_a_closed_collection(name: str) -> None:
+    for jobs in (Jobs.load(), Jobs([1, 2]), Jobs()):
+        jobs.close()
+        with pytest.raises(slurmpy.ClosedError, match="closed"):
+            USES[name](jobs)
+        assert "closed" in repr(jobs)
+        assert jobs.frozen is False
+
+
+def jobs_of(items: Iterator[Any]) -> Iterator[Job]:
+    return (item[1] if isinstance(item, tuple) else item for item in items)
+
+
+def test_views_and_iterators_of_a_closed_collection() -> None:
+    for begin in (Jobs.values, Jobs.items):
+        jobs = Jobs.load()
+        view, of_cluster = begin(jobs), jobs["crowd"]
+        rest: Iterator[Any] = iter(view)
+        next(rest)
+        jobs.close()
+        # Those too that were not made when the collection was closed.
+        with pytest.raises(slurmpy.ClosedError):
+            collections.deque((item.name for item in jobs_of(rest)), maxlen=0)
+        for use in (len, list):
+            with pytest.raises(slurmpy.ClosedError):
+                use(view)
+            with pytest.raises(slurmpy.ClosedError):
+                use(of_cluster)
+
+
+# ---- who keeps the memory ----
+
+
+def take_pop(jobs: Jobs, number: int) -> Job:
+    job: Job = jobs.pop(number)
+    return job
+
+
+def take_remove(jobs: Jobs, number: int) -> Job:
+    job = jobs[number]
+    jobs.remove(job)
+    return job
+
+
+def take_delete(jobs: Jobs, number: int) -> Job:
+    job = jobs[number]
+    del jobs[number]
+    return job
+
+
+def take_clear(jobs: Jobs, number: int) -> Job:
+    job = jobs[number]
+    jobs.clear()
+    return job
+
+
+@pytest.mark.parametrize("take", [take_pop, take_remove, take_delete, take_clear])
+def test_job_that_was_taken_out(crowd: Crowd, take: Callable[[Jobs, int], Job]) -> None:
+    number, name = next(iter(crowd.names.items()))
+    jobs = Jobs.load()
+    message = message_of(jobs)
+    job = take(jobs, number)
+    jobs.close()
+    assert not freed(message)
+    assert job.name == name
+    assert not is_closed(job)
+    del job
+    assert freed(message)
+
+
+def test_popitem_lives(crowd: Crowd) -> None:
+    jobs = Jobs.load()
+    number, job = jobs.popitem()
+    jobs.close()
+    assert job.id == number
+    assert job.array_id == crowd.array
+
+
+@pytest.mark.parametrize("detach", [copy.copy, copy.deepcopy])
+def test_copied_job_does_not_keep_the_memory(crowd: Crowd, detach: Callable[[Job], Job]) -> None:
+    number, name = next(iter(crowd.names.items()))
+    jobs = Jobs.load()
+    message = message_of(jobs)
+    job = detach(jobs[number])
+    jobs.close()
+    assert freed(message)
+    assert job.name == name
+    assert not is_closed(job)
+
+
+def test_job_outlives_its_collection(crowd: Crowd) -> None:
+    number, name = next(iter(crowd.names.items()))
+    jobs = Jobs.load()
+    message, job = message_of(jobs), jobs[number]
+    del jobs
+    assert not freed(message)
+    assert job.name == name
+    del job
+    assert freed(message)
+
+
+COPIES: dict[str, Callable[[Jobs], Jobs]] = {
+    "copy": Jobs.copy,
+    "copy.copy": copy.copy,
+    "Jobs": Jobs,
+    "or": lambda jobs: jobs | Jobs(),
+    "or of another": lambda jobs: Jobs() | jobs,
+    "ior": lambda jobs: Jobs().__ior__(jobs),
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_collections_on_the_same_memory(crowd: Crowd, way: str) -> None:
+    for close_first in (0, 1):
+        pair = [Jobs.load()]
+        made_before = [pair[0][i] for i in list(crowd.names)[:30]]
+        pair.append(COPIES[way](pair[0]))
+        message = message_of(pair[0])
+        jobs = pair[close_first]
+        closed = [jobs[i] for i in crowd.names]
+        left = pair[1 - close_first]
+        jobs.close()
+        assert all(map(is_closed, closed))
+        assert all(map(is_closed, made_before)) == (close_first == 0)
+        assert [left[i].name for i in crowd.names] == list(crowd.names.values())
+        assert not any(is_closed(left[i]) for i in crowd.names)
+        assert not freed(message)
+        left.close()
+        assert freed(message)
+
+
+def test_union_of_two_loads(crowd: Crowd) -> None:
+    number, name = next(iter(crowd.names.items()))
+    left, right = Jobs.load(), Jobs.load()
+    del left[number]
+    both = left | right
+    of_left, of_right = message_of(left), message_of(right)
+    left.close()
+    right.close()
+    assert len(both) == 1000
+    assert both[number].name == name
+    # What is in both is the right one's, and nothing is left of the left one's.
+    for number in list(both):
+        assert both[number].array_id == crowd.array
+    assert not freed(of_right)
+    both.close()
+    del both
+    assert freed(of_left)
+    assert freed(of_right)
+
+
+def test_old_jobs_after_a_reload(crowd: Crowd) -> None:
+    number, name = next(iter(crowd.names.items()))
+    jobs = Jobs.load()
+    old, first = jobs[number], message_of(jobs)
+    jobs.add(jobs.pop(crowd.ids[-1]))  # so that all are sent again
+    jobs.reload()
+    assert message_of(jobs)() is not first()
+    assert jobs[number] is not old
+    assert not freed(first)
+    assert old.name == name
+    del old
+    assert freed(first)
+    assert jobs[number].name == name
+
+
+def test_reload_of_a_collection_that_was_copied(crowd: Crowd) -> None:
+    number, name = next(iter(crowd.names.items()))
+    jobs = Jobs.load()
+    first, other = message_of(jobs), jobs.copy()
+    jobs.add(jobs.pop(crowd.ids[-1]))
+    jobs.reload()
+    jobs.close()
+    assert other[number].name == name
+    other.close()
+    assert freed(first)
+
+
+@pytest.mark.skipif(
+    platform.python_implementation() != "CPython",
+    reason="only counted references go at once; PyPy frees when it collects",
+)
+def test_freed_at_once(crowd: Crowd) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        jobs = Jobs.load()
+        message = message_of(jobs)
+        number = crowd.ids[0]
+        job, _all = jobs[number], list(jobs.values())
+        views = jobs.keys(), jobs.values(), jobs.items(), jobs["crowd"]
+        assert jobs.to_dict()[number]["id"] == job.id
+        del _all, views
+        del jobs
+        assert message() is not None
+        del job
+        assert message() is None
+        jobs = Jobs.load()
+        message = message_of(jobs)
+        jobs.close()
+        assert message() is None
+    finally:
+        gc.enable()
+
+
+def test_cycle_with_a_collection_in_it(crowd: Crowd) -> None:
+    jobs = Jobs.load()
+    message = message_of(jobs)
+    cycle: dict[str, object] = {"jobs": jobs, "job": jobs[crowd.ids[0]]}
+    cycle["cycle"] = cycle
+    del jobs, cycle
+    assert freed(message)
+
+
+# What malloc() has given away says more than what Python believes to have freed.
+MEASURE = """
+import copy, ctypes, gc, json
+from slurmpy import Job, Jobs
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd",
+        "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo2
+
+def used():
+    for _ in range(3):
+        gc.collect()
+    info = libc.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+for _ in range(3):
+    with Jobs.load() as jobs:
+        jobs.to_dict()
+del jobs
+start = used()
+jobs = Jobs.load()
+size = used() - start
+shares = {}
+def note(name):
+    shares[name] = (used() - start) / size
+
+first, *_, last = jobs
+note("1 loaded")
+del jobs
+note("0 collection gone")
+jobs = Jobs.load(); everything = list(jobs.values()); jobs.close()
+note("0 closed")
+del everything
+jobs = Jobs.load(); other = jobs.copy(); third = jobs | Jobs(); jobs.close()
+note("1 closed, but copied")
+other.close()
+note("1 closed, and so is one copy")
+third.close()
+note("0 closed, and so are the copies")
+jobs = Jobs.load(); job = jobs[last]; del jobs
+note("1 job left")
+job = copy.copy(job)
+note("0 copy of a job left")
+jobs = Jobs.load(); job = jobs.pop(last); jobs.close()
+note("1 job taken out")
+assert job.id == last
+del job
+note("0 job taken out, then gone")
+jobs = Jobs.load(); iterator = iter(jobs.values()); next(iterator); del jobs
+note("1 iterator left")
+del iterator
+note("0 iterator gone")
+one, two = Jobs.load(), Jobs.load()
+note("2 loaded twice")
+del one, two
+note("0 both gone")
+jobs = Jobs.load()
+for _ in range(20):
+    jobs.add(jobs.pop(first))
+    jobs.reload()
+note("1 loaded again and again")
+jobs.frozen = True
+for _ in range(20):
+    jobs.add(jobs.pop(first))
+    jobs.reload()
+note("1 frozen")
+jobs.close()
+note("0 at the end")
+for _ in range(500):
+    copy.deepcopy(Job.load(last)).to_dict()
+note("0 after single jobs")
+print(json.dumps([size, shares]))
+"""
+
+
+def test_what_malloc_says(crowd: Crowd) -> None:
+    if not hasattr(__import__("ctypes").CDLL(None), "mallinfo2"):
+        pytest.skip("this C library cannot say what is allocated")
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE],
+        env={**PYTHON, "SLURM_CONF": crowd.conf},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    size, shares = json.loads(done.stdout)
+    assert size > 2_000_000
+    # A share of 1 is one message; what Python itself takes meanwhile is no part of that.
+    wrong = {name: share for name, share in shares.items() if abs(share - int(name[0])) > 0.25}
+    assert not wrong
+
+
+def test_exit_with_jobs_at_hand(crowd: Crowd) -> None:
+    code = """
+import threading
+from slurmpy import Jobs
+jobs = Jobs.load()
+job = list(jobs.values())[5]
+cycle = [jobs, job]
+cycle.append(cycle)
+taken = jobs.pop(job.id)
+print(taken.array_id)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**PYTHON, "SLURM_CONF": crowd.conf},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{crowd.array}\n", "")
+
+
+# ---- threads ----
+
+
+@pytest.fixture
+def switch_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+class Reader(threading.Thread):
+    """Reads jobs of a collection that another thread closes meanwhile."""
+
+    def __init__(self, expected: Mapping[int, tuple[object, ...]], seed: int) -> None:
+        super().__init__()
+        self.expected = expected
+        self.choose = random.Random(seed)  # noqa: S311 - no secret
+        self.jobs: list[tuple[int, Job]] = []
+        self.end = False
+        self.values = self.errors = 0
+        self.wrong: list[object] = []
+
+    def run(self) -> None:
+        while not self.end:
+            if self.jobs:
+                self.read(*self.choose.choice(self.jobs))
+
+    def read(self, number: int, job: Job) -> None:
+        try:
+            values = job.name, job.id, job.comment, job.array_id, job.to_dict()["comment"]
+        except slurmpy.ClosedError:
+            self.errors += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is wrong
+            self.wrong.append(error)
+        else:
+            self.values += 1
+            if values != self.expected[number]:
+                self.wrong.append(values)
+
+
+@pytest.mark.usefixtures("switch_often")
+def test_readers_while_the_collection_is_closed(crowd: Crowd) -> None:
+    text = "c" * 1000
+    expected = {i: (name, i, text, crowd.array, text) for i, name in crowd.names.items()}
+    readers = [Reader(expected, seed) for seed in range(4)]
+    for reader in readers:
+        reader.start()
+    rounds, deadline = 0, time.monotonic() + 4
+    while time.monotonic() < deadline and not any(reader.wrong for reader in readers):
+        jobs = Jobs.load()
+        given = [(i, jobs[i]) for i in crowd.names]
+        for reader in readers:
+            reader.jobs = given
+        time.sleep(0.002)
+        jobs.close()
+        rounds += 1
+    for reader in readers:
+        reader.end = True
+        reader.join()
+    assert [reader.wrong for reader in readers] == [[]] * 4
+    assert rounds > 20
+    # Readers met open jobs and closed ones, so they met the moment between.
+    assert sum(reader.values for reader in readers) > 100
+    assert sum(reader.errors for reader in readers) > 100
+
+
+@pytest.mark.usefixtures("switch_often")
+def test_jobs_made_while_the_collection_is_closed(crowd: Crowd) -> None:
+    for _ in range(40):
+        jobs = Jobs.load()
+        message = message_of(jobs)
+        made: list[Job] = []
+        start = threading.Barrier(3)
+
+        def make(
+            jobs: Jobs = jobs, made: list[Job] = made, start: threading.Barrier = start
+        ) -> None:
+            start.wait()
+            with contextlib.suppress(slurmpy.ClosedError):
+                for number in crowd.ids:
+                    made.append(jobs[number])  # noqa: PERF401 - none is lost by the error
+
+        threads = [threading.Thread(target=make) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        start.wait()
+        while len(made) < 100:
+            pass
+        jobs.close()
+        for thread in threads:
+            thread.join()
+        # Whoever got a job of a closed collection cannot read it.
+        for job in made:
+            with pytest.raises(slurmpy.ClosedError):
+                _ = job.name
+        del threads, make
+        assert freed(message)
