@@ -163,7 +163,7 @@ class Bench:
         measurements: list[tuple[Callable[[], dict[str, Samples]], list[str]]] = [
             (self.loads, ["load", "reload", "lookup"]),
             (self.memory, ["memory"]),
-            (self.attributes, ["integer", "marked", "text", "converted"]),
+            (self.attributes, ["integer", "marked", "text", "raw"]),
             (self.imports, ["import"]),
         ]
         for measure, keys in measurements:

@@ -30,7 +30,7 @@ GOALS = {
     "import": 3.0,
     "reload": None,
     "lookup": None,
-    "converted": None,
+    "raw": None,
 }
 
 
