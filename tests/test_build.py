@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -10,6 +9,8 @@ import struct
 import subprocess
 import sys
 import sysconfig
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any, Union
 
@@ -31,11 +32,11 @@ BUILDING = "import runpy, sys; runpy.run_path(sys.argv[1])"
 
 
 def load_builder() -> Any:  # noqa: ANN401 - a module that is no part of the installed package
-    spec = importlib.util.spec_from_file_location("builder", BUILDER)
+    loader = SourceFileLoader("builder", str(BUILDER))
+    spec = spec_from_loader(loader.name, loader)
     assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_from_spec(spec)
+    loader.exec_module(module)
     return module
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import gc
 import grp
 import math
 import pickle
@@ -602,17 +603,34 @@ def test_copies_have_the_same_values(members: Members) -> None:
 
 
 def test_a_copy_has_memory_of_its_own() -> None:
-    job = make({"job_id": 7, "name": b"name", "num_cpus": 4, "gres_detail_str": [b"detail"]})
-    job._record[0].gres_detail_cnt = 1
+    members: Members = {"job_id": 7, "name": b"name", "num_cpus": 4}
+    job = make({**members, "gres_detail_str": [b"one", b"two"], "gres_detail_cnt": 2})
     other = copy.copy(job)
     ptr, owner = job._record
-    for piece in (ptr.name, ptr.gres_detail_str[0]):
-        ffi.buffer(piece, 4)[:] = b"XXXX"
+    for text in (ptr.name, ptr.gres_detail_str[0], ptr.gres_detail_str[1]):
+        ffi.buffer(text, 3)[:] = b"XXX"
     ptr.num_cpus = 99
-    assert (job.name, job.cpus) == ("XXXX", 99)
+    assert (job.name, job.cpus) == ("XXXe", 99)
+    # What the copy does not keep is overwritten by now.
+    gc.collect()
+    fill = [ffi.new("char[]", b"YYYY"[:size]) for size in (3, 4) for _ in range(10_000)]
     assert (other.name, other.cpus) == ("name", 4)
-    assert ffi.string(other._record[0].gres_detail_str[0]) == b"detail"
+    details = other._record[0].gres_detail_str
+    assert [ffi.string(details[place]) for place in range(2)] == [b"one", b"two"]
     assert other._record[1] is not owner
+    assert fill
+
+
+def test_a_copy_has_the_names_of_where_it_was_loaded() -> None:
+    job = make({"job_id": 7, "user_id": UID, "group_id": GID})
+    _ptr, owner = job._record
+    owner.users[UID] = "alice"
+    owner.groups[GID] = "staff"
+    for other in (copy.copy(job), pickle.loads(pickle.dumps(job))):  # noqa: S301 - one's own
+        assert (other.user_name, other.group_name) == ("alice", "staff")
+    unknown = make({"job_id": 7, "user_id": UID, "group_id": 0})
+    unknown._record[1].groups[0] = None
+    assert copy.copy(unknown).group_name is None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
