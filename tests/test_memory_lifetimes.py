@@ -505,8 +505,8 @@ for _ in range(20):
 note("1 frozen")
 jobs.close()
 note("0 at the end")
-for _ in range(500):
-    copy.deepcopy(Job.load(last)).to_dict()
+for _ in range(300):
+    copy.deepcopy(Job.load(first)).to_dict()
 note("0 after single jobs")
 print(json.dumps([size, shares]))
 """
