@@ -38,7 +38,14 @@ CLASSES: dict[type[Exception], tuple[type[Exception], set[type[Exception]]]] = {
     slurmpy.ClosedError: (slurmpy.SlurmError, {ValueError}),
     slurmpy.UnsupportedField: (slurmpy.SlurmError, {AttributeError}),
 }
-BUILTINS = (AttributeError, ConnectionError, LookupError, OSError, PermissionError, ValueError)
+BUILTINS: tuple[type[Exception], ...] = (
+    AttributeError,
+    ConnectionError,
+    LookupError,
+    OSError,
+    PermissionError,
+    ValueError,
+)
 
 # One of each, as they come.
 ERRORS: list[slurmpy.SlurmError] = [
