@@ -111,7 +111,7 @@ def find_python() -> str:
     ):
         if (
             candidate
-            and re.fullmatch(r"(python|pypy)[\d.]*t?", Path(candidate).name)
+            and Path(candidate).name.startswith(("python", "pypy"))
             and os.access(candidate, os.X_OK)
         ):
             return candidate
