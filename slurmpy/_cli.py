@@ -134,10 +134,10 @@ def print_in_colour(lines: list[str], states: list[str]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(Text(lines[0], style="bold"))
-    for line, state in zip(lines[1:], states):
-        console.print(Text(line, style=COLOURS.get(state, "")))
+    texts = [Text(lines[0], style="bold")]
+    texts += [Text(line, style=COLOURS.get(state, "")) for line, state in zip(lines[1:], states)]
+    # In one piece, since every call of print() costs as much as three lines.
+    Console(soft_wrap=True, highlight=False).print(Text("\n").join(texts))
 
 
 def print_jobs(user: str | None) -> None:
