@@ -30,7 +30,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Do mypy and pyright, both strict, find the types consistent?"""
+    """Do mypy --strict and pyright find the types consistent?"""
     session.install("-e", ".", *_groups("type"))
     session.run("mypy")
     session.run("pyright", "--pythonpath", f"{session.bin}/python")
