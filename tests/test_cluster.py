@@ -134,12 +134,11 @@ def processes(*marks: str) -> dict[int, str]:
 def remains(folder: Path, mark: str, seconds: float = 5.0) -> object:
     """What is left of a cluster after some seconds; falsy as soon as nothing is."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while True:
         left = processes(folder.name, mark) or folder.exists()
-        if not left:
-            return None
+        if not left or time.monotonic() > deadline:
+            return left
         time.sleep(0.05)
-    return left
 
 
 def new_mark() -> str:
