@@ -750,6 +750,10 @@ def test_it_finds_a_way_without_namespaces_or_says_so(tmp_path: Path) -> None:
     fence = (sys.executable, "-c", textwrap.dedent(NO_NAMESPACES))
     done = use_as("127.0.1.1", "", tmp_path, *fence)
     assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.1.1')}\n"), done.stderr
+    # Where it has that name already, there is nothing to change.
+    named = ("unshare", "--uts", "sh", "-c", 'hostname localhost && exec "$0" "$@"')
+    done = use_as("192.0.2.1", "", tmp_path, *named, *fence)
+    assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.0.1')}\n"), done.stderr
     done = use_as("192.0.2.1", "", tmp_path, *fence)
     assert done.returncode == 1
     assert "stands for 192.0.2.1, and that is where Slurm listens" in done.stderr

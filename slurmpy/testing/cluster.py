@@ -42,8 +42,9 @@ OWN_VARIABLES = ("SLURM_PREFIX", "SLURM_INCLUDE_DIR", "SLURM_LIB_DIR")
 # The daemons, and the jobs that they start, get these of the host's variables and no others.
 DAEMON_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
-# What the daemons take the machine's name to be, where its own one does not stand for loopback.
-RENAMED = "localhost"
+# The name that the guardian makes the daemons see, where the machine's own does not stand for
+# loopback.
+OTHER_NAME = "localhost"
 
 LOG_LINES = 20
 
@@ -156,6 +157,7 @@ class LocalCluster:
         self._redirected = False
         self._before: str | None = None
         self._place = Place(Path(), "", "", {}, (0, 0))
+        self._renamed = False
         self._env: dict[str, str] = {}
         self._daemon_conf = Path()
         self._commands: dict[str, list[str]] = {}
@@ -401,8 +403,8 @@ class LocalCluster:
         programs = find_programs(self._prefix)
         self._owner = os.getpid()
         try:
-            machine, address = self._start_guardian()
-            guardian = self._running_guardian()
+            self._guardian = guardian = Guardian(self._directory)
+            machine, address = self._choose_address(guardian)
             names = ["slurmctld", *(f"slurmd-{node}" for node in self.nodes)]
             ports = dict(zip(names, guardian.reserve(address, len(names))))
             self._place = Place(guardian.folder, machine, address, ports, programs.version)
@@ -422,8 +424,8 @@ class LocalCluster:
         if guardian is not None:
             guardian.stop()
 
-    def _start_guardian(self) -> tuple[str, str]:
-        """Start the guardian; return the machine's name and the address that the daemons get.
+    def _choose_address(self, guardian: Guardian) -> tuple[str, str]:
+        """The machine's name, as the daemons are to see it, and the address that it stands for.
 
         Slurm listens on all addresses of a machine or, as here, on the one that the machine's name
         stands for. Nothing in slurm.conf can name another one. So where that is not 127.0.0.1, the
@@ -435,12 +437,10 @@ class LocalCluster:
             address = str(found[0][4][0])
         except OSError:
             address = ""
-        self._guardian = Guardian(self._directory)
-        if address == LOOPBACK:
-            return machine.partition(".")[0], address
-        why_not = self._guardian.why_no_other_name()
-        if not why_not:
-            return RENAMED, LOOPBACK
+        why_not = "" if address == LOOPBACK else guardian.why_no_other_name()
+        self._renamed = address != LOOPBACK and not why_not
+        if self._renamed:
+            return OTHER_NAME, LOOPBACK
         if address.startswith("127.") or (address and not self._loopback_only):
             return machine.partition(".")[0], address
         raise LocalClusterError(
@@ -454,7 +454,7 @@ class LocalCluster:
         folder = place.folder
         # Whoever connects to a loopback address comes from 127.0.0.1, and gets called back there.
         # So srun cannot listen on what its machine's name stands for, unless that is 127.0.0.1.
-        plain = place.address == LOOPBACK and place.machine != RENAMED
+        plain = place.address == LOOPBACK and not self._renamed
         self._daemon_conf = folder / ("slurm.conf" if plain else "daemons.conf")
         for conf, listen in (
             (self.conf, "NoCtldInAddrAny"),
@@ -508,9 +508,7 @@ class LocalCluster:
         env = {key: value for key, value in os.environ.items() if key in DAEMON_VARIABLES}
         env.update(PATH=self._env["PATH"], SLURM_CONF=str(self._daemon_conf))
         log = self.folder / f"{name}.err"
-        self._running_guardian().start(
-            name, self._commands[name], env, log, renamed=self._place.machine == RENAMED
-        )
+        self._running_guardian().start(name, self._commands[name], env, log, renamed=self._renamed)
         self._wanted.add(name)
 
     def _serves(self, name: str) -> bool:
