@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import copy
+import ctypes
 import gc
 import json
 import os
@@ -525,7 +526,7 @@ print(json.dumps([size, shares]))
 
 
 def test_what_malloc_says(crowd: Crowd) -> None:
-    if not hasattr(__import__("ctypes").CDLL(None), "mallinfo2"):
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("this C library cannot say what is allocated")
     done = subprocess.run(
         [sys.executable, "-c", MEASURE],
@@ -577,6 +578,18 @@ def switch_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.fixture
+def freed_is_written_over() -> Iterator[None]:
+    """Have the C library write over what is freed, at once, where it can do that."""
+    m_perturb = -6
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(m_perturb, 0x5A)
+    yield
+    if mallopt:
+        mallopt(m_perturb, 0)
+
+
 class Reader(threading.Thread):
     """Reads jobs of a collection that another thread closes meanwhile."""
 
@@ -591,10 +604,14 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         while not self.end:
-            if self.jobs:
-                self.read(*self.choose.choice(self.jobs))
+            jobs = self.jobs
+            if jobs and not self.read(*self.choose.choice(jobs)):
+                # The more often it is closed, the more is seen: leave the processor to that.
+                while self.jobs is jobs and not self.end:
+                    time.sleep(0.0002)
 
-    def read(self, number: int, job: Job) -> None:
+    def read(self, number: int, job: Job) -> bool:
+        """Whether it could be read."""
         try:
             for name, value in self.expected[number].items():
                 found = getattr(job, name)
@@ -603,20 +620,26 @@ class Reader(threading.Thread):
                     self.wrong.append((number, name, found))
         except slurmpy.ClosedError:
             self.errors += 1
+            return False
         except Exception as error:  # noqa: BLE001 - whatever it is, it is wrong
             self.wrong.append(error)
+        return True
 
 
-@pytest.mark.usefixtures("switch_often")
+@pytest.mark.usefixtures("switch_often", "freed_is_written_over")
 def test_readers_while_the_collection_is_closed(crowd: Crowd) -> None:
-    # Texts: what is freed is written over, and where a number was there may be the same again.
     with Jobs.load() as jobs:
         expected = {
             i: {name: text for name, text in jobs[i].to_dict().items() if isinstance(text, str)}
             for i in crowd.names
         }
     assert {i: texts["name"] for i, texts in expected.items()} == crowd.names
-    readers = [Reader(expected, seed) for seed in range(3)]
+    # Those that the library makes up take long: one reader is busy with them, the others are not.
+    quick = {
+        i: {name: text for name, text in texts.items() if not name.startswith("standard")}
+        for i, texts in expected.items()
+    }
+    readers = [Reader(expected, 0), Reader(quick, 1), Reader(quick, 2)]
     for reader in readers:
         reader.start()
     rounds, deadline = 0, time.monotonic() + 4
@@ -625,7 +648,7 @@ def test_readers_while_the_collection_is_closed(crowd: Crowd) -> None:
         given = [(i, jobs[i]) for i in crowd.names]
         for reader in readers:
             reader.jobs = given
-        time.sleep(0.0005)
+        time.sleep(readers[0].choose.random() / 1000)
         jobs.close()
         rounds += 1
     for reader in readers:
@@ -635,7 +658,7 @@ def test_readers_while_the_collection_is_closed(crowd: Crowd) -> None:
     assert rounds > 20
     # Readers met open jobs and closed ones, so they met the moment between.
     assert sum(reader.values for reader in readers) > 1000
-    assert sum(reader.errors for reader in readers) > 100
+    assert sum(reader.errors for reader in readers) > rounds / 2
 
 
 @pytest.mark.usefixtures("switch_often")
