@@ -154,7 +154,7 @@ typedef struct job_info_msg {
 int slurm_load_jobs(time_t update_time, job_info_msg_t **resp, uint16_t show_flags);
 int slurm_load_job_user(job_info_msg_t **resp, uint32_t user_id, uint16_t show_flags);
 int slurmpy_load_job(job_info_msg_t **resp, uint32_t job_id, uint16_t show_flags);
-void slurm_free_job_info_msg(job_info_msg_t *msg);
+void slurmpy_free_jobs(job_info_msg_t *msg);
 
 void slurm_get_job_stderr(char *buf, int buf_size, slurm_job_info_t *job);
 void slurm_get_job_stdin(char *buf, int buf_size, slurm_job_info_t *job);

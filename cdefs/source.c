@@ -75,6 +75,31 @@ static void slurmpy_xfree(char *text)
 	slurm_xfree(&item);
 }
 
+/* Frees a message with the texts that libslurm's own function forgets, in one major or the
+ * other; slurm_xfree leaves NULL behind, so that none is freed twice. */
+static void slurmpy_free_jobs(job_info_msg_t *msg)
+{
+	slurm_job_info_t *job;
+	uint32_t i;
+
+	for (i = 0; i < msg->record_count; i++) {
+		job = &msg->job_array[i];
+		slurm_xfree((void **) &job->admin_comment);
+		slurm_xfree((void **) &job->cluster_features);
+		slurm_xfree((void **) &job->container);
+		slurm_xfree((void **) &job->cronspec);
+		slurm_xfree((void **) &job->prefer);
+		slurm_xfree((void **) &job->system_comment);
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,5,0)
+		slurm_xfree((void **) &job->resv_ports);
+#endif
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(25,11,0)
+		slurm_xfree((void **) &job->submit_line);
+#endif
+	}
+	slurm_free_job_info_msg(msg);
+}
+
 /* The waiting tasks of an array record, whole: libslurm's own text of them is cut at 64
  * bytes unless the environment says otherwise, and the environment is the host's.
  * "1-13:2" is what squeue prints for more than five tasks at an even distance, where they

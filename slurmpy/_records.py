@@ -75,7 +75,7 @@ def load_message(out: Any) -> Snapshot:
     size = ffi.sizeof("slurm_job_info_t") * out[0].record_count
     # PyPy frees in time only where it knows how much there is to free; the texts of a record
     # take about as much as the record.
-    message = ffi.gc(out[0], lib.slurm_free_job_info_msg, size=2 * size)
+    message = ffi.gc(out[0], lib.slurmpy_free_jobs, size=2 * size)
     return Snapshot(message, _runtime.cluster_name(), time.time())
 
 

@@ -19,6 +19,7 @@ An error of a code that has no class of its own is an `RPCError` with its number
 from __future__ import annotations
 
 import errno as _errno
+import operator
 
 from slurmpy._ffi import MAJOR, ffi, lib
 
@@ -69,6 +70,8 @@ class RPCError(SlurmError):
     errno: Any
     name: str
     msg: str
+    # What OSError, which some of the classes are too, calls its text.
+    strerror: Any = property(operator.attrgetter("msg"))
 
     #: Slurm's code -> class, filled by the classes below.
     _classes: ClassVar[dict[str, type[RPCError]]] = {}

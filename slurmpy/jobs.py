@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterJobs", "JobIds", "JobItems", "JobValues", "Jobs"]
 
 _MISSING: Any = object()
+_CLOSED = "the collection was closed: load a new one with slurmpy.Jobs.load()"
 _SHOWN = 10
 
 
@@ -41,15 +42,16 @@ class _Table:
     collection costs what the call costs, and a `Job` is made when it is wanted.
     """
 
-    __slots__ = ("_array", "_clusters", "_lock", "_made", "snapshot")
+    __slots__ = ("_array", "_closed", "_clusters", "_lock", "_made", "snapshot")
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
         self._array: Any = snapshot.message.job_array if snapshot else None
         self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
         self._lock = threading.Lock()
-        #: The jobs that closing ends: those that the collection has made.
-        self._made: dict[tuple[str, int], Job] = {}
+        self._closed = False
+        #: The jobs that closing ends: those that the collection has made. By identity.
+        self._made: dict[int, Job] = {}
 
     @property
     def clusters(self) -> dict[str, dict[int, Job | int]]:
@@ -61,10 +63,10 @@ class _Table:
                 if clusters is None:
                     clusters = self._clusters = self._index()
         # Jobs that were named before the local cluster's name was known.
-        if "" in clusters and _runtime.cluster_name():
+        local = _local()
+        if local and "" in clusters:
             with self._lock:
-                unnamed = clusters.pop("", {})
-                clusters.setdefault(_runtime.cluster_name() or "", {}).update(unnamed)
+                clusters.setdefault(local, {}).update(clusters.pop("", {}))
         return clusters
 
     def _index(self) -> dict[str, dict[int, Job | int]]:
@@ -86,10 +88,12 @@ class _Table:
         if isinstance(job, Job):
             return job
         with self._lock:
+            if self._closed:
+                raise ClosedError(_CLOSED)
             job = jobs[job_id]
             if not isinstance(job, Job):
                 job = jobs[job_id] = Job._at(self._array + job, self.snapshot, job_id)
-                self._made[cluster, job_id] = job
+                self._made[id(job)] = job
         return job
 
     def entries(self) -> Iterator[tuple[str, int]]:
@@ -98,51 +102,65 @@ class _Table:
             for job_id in list(jobs):
                 yield cluster, job_id
 
-    def add(self, cluster: str, job: Job) -> None:
-        """Enters a job, in place of one with the same id."""
-        self._made.pop((cluster, job._id), None)
-        self.clusters.setdefault(cluster, {})[job._id] = job
+    def has_made(self, job: Job) -> bool:
+        """Whether closing ends the job."""
+        return id(job) in self._made
 
-    def keep(self, cluster: str, job: Job) -> None:
-        """Enters a job of the table before, which becomes this one's."""
-        self.add(cluster, job)
-        detach(job)
-        if job._record[1] is not None:
-            self._made[cluster, job._id] = job
+    def add(self, cluster: str, job: Job, *, made: bool = False) -> None:
+        """Enters a job, in place of one with the same id; closing ends it if it was made here."""
+        clusters = self.clusters
+        with self._lock:
+            if self._closed:
+                raise ClosedError(_CLOSED)
+            jobs = clusters.setdefault(cluster, {})
+            before = jobs.get(job._id)
+            if before is not job:
+                self._made.pop(id(before), None)
+            jobs[job._id] = job
+            if made:
+                self._made[id(job)] = job
 
     def take(self, cluster: str, job_id: int) -> Job:
         """Takes a job out; it stays readable when the collection is closed."""
         job = self.job(cluster, job_id)
-        self._made.pop((cluster, job_id), None)
-        jobs = self.clusters[cluster]
-        del jobs[job_id]
-        if not jobs:
-            del self.clusters[cluster]
+        clusters = self.clusters
+        with self._lock:
+            self._made.pop(id(job), None)
+            del clusters[cluster][job_id]
+            if not clusters[cluster]:
+                del clusters[cluster]
         return job
 
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
-        local = _runtime.cluster_name() or ""
+        local = _local()
         return local if local in self.clusters else next(iter(self.clusters), local)
 
-    def borrowed(self, cluster: str, job_id: int) -> Job:
-        """A job for another collection, on the same memory, that this one does not close."""
+    def lend(self, cluster: str, job_id: int, borrower: _Table) -> None:
+        """Enters a job into another table, as one of its own on the same memory."""
         job = self.job(cluster, job_id)
         ptr, owner = job._record
-        return Job._at(ptr, owner, job_id) if owner is not None else job
+        if owner is None:
+            borrower.add(cluster or _local(), job)
+        else:
+            borrower.add(cluster, Job._at(ptr, owner, job_id), made=True)
 
     def copy(self) -> _Table:
         """Another table over the same message."""
         table = _Table(self.snapshot)
         table._clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
-        for cluster, job_id in list(self._made):
-            job = table._clusters[cluster][job_id] = self.borrowed(cluster, job_id)
-            table._made[cluster, job_id] = job
+        for cluster, jobs in list(table._clusters.items()):
+            for job_id, job in list(jobs.items()):
+                if isinstance(job, Job) and self.has_made(job):
+                    self.lend(cluster, job_id, table)
         return table
 
     def close(self) -> None:
         """Lets go of the message, for the jobs too that were made of it."""
-        for job in list(self._made.values()):
+        with self._lock:
+            self._closed = True
+            made = list(self._made.values())
+        for job in made:
             closed(job)
 
 
@@ -320,14 +338,15 @@ class Jobs:
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
         for cluster, job_id in old.entries():
             if job_id not in clusters.get(cluster, {}):
-                new.keep(cluster, old.job(cluster, job_id))
+                job = old.job(cluster, job_id)
+                detach(job)
+                new.add(cluster, job, made=old.has_made(job))
 
     def _open(self) -> _Table:
         """The table, or an error where the collection was closed."""
         table = self._table
         if table is None:
-            msg = "the collection was closed: load a new one with slurmpy.Jobs.load()"
-            raise ClosedError(msg)
+            raise ClosedError(_CLOSED)
         return table
 
     def close(self) -> None:
@@ -471,7 +490,7 @@ class Jobs:
 
     def _place(self, job: Job) -> tuple[str, int]:
         """Where a job belongs."""
-        return (_runtime.cluster_name() or "") if job._cluster is None else job._cluster, job._id
+        return _local() if job._cluster is None else job._cluster, job._id
 
     def add(self, item: Job) -> None:
         """Adds a job, in place of one with the same cluster and id.
@@ -603,8 +622,7 @@ class Jobs:
         if isinstance(jobs, Jobs):
             other = jobs._open()
             for cluster, job_id in other.entries():
-                job = other.borrowed(cluster, job_id)
-                self._open().add(cluster or self._place(job)[0], job)
+                other.lend(cluster, job_id, self._open())
                 self._changed = True
             return
         if isinstance(jobs, Mapping):
@@ -829,6 +847,11 @@ class JobItems(ItemsView[int, Job]):
         return (
             (cluster, job_id, table.job(cluster, job_id)) for cluster, job_id in table.entries()
         )
+
+
+def _local() -> str:
+    """The local cluster's name; empty as long as it is not known."""
+    return _runtime.cluster_name() or ""
 
 
 def _is_pair(key: object) -> TypeGuard[tuple[str, int]]:
