@@ -75,7 +75,7 @@ def test_wheel_holds_the_compiled_module_and_nothing_of_the_build(wheel: Path) -
         (metadata,) = (name for name in names if name.endswith("dist-info/METADATA"))
         fields = Parser().parsestr(archive.read(metadata).decode())
         (points,) = (name for name in names if name.endswith("entry_points.txt"))
-        assert "slurmpy = slurmpy.testing.pytest_plugin" in archive.read(points).decode()
+        assert "= slurmpy.testing.pytest_plugin" in archive.read(points).decode()
     assert [name for name in names if name.startswith("slurmpy/_slurm.") and name.endswith(".so")]
     assert "slurmpy/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"slurmpy", metadata.split("/")[0]}
