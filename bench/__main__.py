@@ -174,7 +174,8 @@ class Bench:
                 why.update(dict.fromkeys(keys, last_line(error.stderr)))
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 why.update(dict.fromkeys(keys, str(error)))
-        return [Result(row, samples.get(row.key), why.get(row.key, "nothing was measured")) for row in ROWS]
+        unmeasured = "nothing was measured"
+        return [Result(row, samples.get(row.key), why.get(row.key, unmeasured)) for row in ROWS]
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:
