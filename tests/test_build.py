@@ -703,7 +703,7 @@ def test_a_library_where_the_loader_does_not_look(tmp_path: Path, development: b
     )
     done = subprocess.run(
         [sys.executable, "-c", reading],
-        env={**kept, "PYTHONPATH": str(built)},
+        env={**kept, "PYTHONPATH": os.pathsep.join([str(built), *sys.path])},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
