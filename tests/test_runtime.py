@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import slurmpy
+from slurmpy import _runtime
 from slurmpy._ffi import MAJOR
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ NO_PLUGIN = {"SelectType": "select/nosuch"} if MAJOR < "23" else {"HashPlugin": 
 TRY = """
 import json, sys, time
 import slurmpy
+from slurmpy import _runtime
 
 def attempt():
     start = time.monotonic()
@@ -360,7 +362,7 @@ def test_child_of_a_fork_can_ask(slurm_cluster: LocalCluster) -> None:
 def own_state(slurm_cluster: LocalCluster) -> Iterator[None]:
     """Puts back what slurmpy was pointed at."""
     yield
-    slurmpy._runtime.redirect(str(slurm_cluster.conf))
+    _runtime.redirect(str(slurm_cluster.conf))
 
 
 @pytest.mark.usefixtures("own_state")
