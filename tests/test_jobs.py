@@ -465,7 +465,7 @@ def test_load_without_hidden_partitions(aging: Aging) -> None:
     shown = python(
         f"""
 import os
-from slurmpy import Jobs
+from slurmpy import Job, Jobs
 hidden, owner = {aging.hidden}, os.geteuid()
 Jobs.load()
 os.setgroups([])
@@ -474,11 +474,11 @@ os.setuid(65534)
 print(hidden in Jobs.load(), hidden in Jobs.load(hidden=False), {aging.stays} in Jobs.load())
 print(hidden in Jobs.load(user=owner), hidden in Jobs.load(user=owner, hidden=False))
 jobs = Jobs.load(hidden=False)
-print(hidden in jobs.copy().reload(), hidden in Jobs(jobs).reload())
+print(hidden in jobs.copy().reload(), hidden in Jobs(jobs).reload(), Job.load(hidden).id == hidden)
 """,
         SLURM_CONF=aging.cluster.conf,
     )
-    assert shown == "True False True\nTrue False\nFalse True\n"
+    assert shown == "True False True\nTrue False\nFalse True True\n"
 
 
 def test_load_with_and_without_details(second: Aging) -> None:
