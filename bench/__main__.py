@@ -94,6 +94,9 @@ class Bench:
     def __init__(self, env: dict[str, str], jobs: int, rounds: int) -> None:
         # Modules are compiled once, as where they are installed, not with every start.
         self.env = {k: value for k, value in env.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        # They start in another folder than this program.
+        path = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
+        self.env["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path))
         self.jobs = jobs
         self.rounds = rounds
 

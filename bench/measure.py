@@ -19,6 +19,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from cffi import FFI
+
 import slurmpy
 from slurmpy._ffi import ffi, lib
 from slurmpy.job import SHOW
@@ -73,24 +75,43 @@ def expect(found: int, jobs: int) -> None:
         sys.exit(f"{found} records were loaded, not {jobs}")
 
 
-def bare_load(jobs: int) -> tuple[float, Any]:
-    """The C call, and what it gives."""
-    out = ffi.new("job_info_msg_t **")
-    gc.collect()
-    start = perf_counter()
-    rc = lib.slurm_load_jobs(0, out, SHOW)
-    seconds = perf_counter() - start
-    if rc:
-        sys.exit(f"slurm_load_jobs returned {rc}, errno {ffi.errno}")
-    expect(out[0].record_count, jobs)
-    return seconds, out[0]
+class Bare:
+    """The C calls themselves, with nothing of slurmpy around them.
 
+    Args:
+        jobs: How many records there are.
+    """
 
-def one_bare(jobs: int) -> float:
-    """The C call; freeing is not counted."""
-    seconds, message = bare_load(jobs)
-    lib.slurm_free_job_info_msg(message)
-    return seconds
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self.ffi = FFI()
+        self.ffi.cdef(
+            """
+            int slurm_load_jobs(int64_t since, void **message, uint16_t flags);
+            void slurm_free_job_info_msg(void *message);
+            """
+        )
+        # By now slurmpy has made the symbols of libslurm global, as its plugins need them.
+        self.lib: Any = self.ffi.dlopen(None)
+
+    def load(self) -> tuple[float, Any]:
+        """How long the call takes, and what it gives."""
+        out = self.ffi.new("void **")
+        gc.collect()
+        start = perf_counter()
+        rc = self.lib.slurm_load_jobs(0, out, SHOW)
+        seconds = perf_counter() - start
+        if rc:
+            sys.exit(f"slurm_load_jobs returned {rc}, errno {self.ffi.errno}")
+        address = int(self.ffi.cast("uintptr_t", out[0]))
+        expect(ffi.cast("job_info_msg_t *", address).record_count, self.jobs)
+        return seconds, out[0]
+
+    def time(self) -> float:
+        """How long the call takes; freeing is not counted."""
+        seconds, message = self.load()
+        self.lib.slurm_free_job_info_msg(message)
+        return seconds
 
 
 def one_load(jobs: int) -> dict[str, float]:
@@ -121,17 +142,18 @@ def one_load(jobs: int) -> dict[str, float]:
 def loads(jobs: int, rounds: int) -> Pairs:
     """Loads, in turns with the C call; who comes first changes with every round."""
     pairs: Pairs = {}
-    one_bare(jobs)
+    bare = Bare(jobs)
+    bare.time()
     one_load(jobs)
     for number in range(rounds):
         if number % 2:
-            ours, bare = one_load(jobs), one_bare(jobs)
+            ours, yardstick = one_load(jobs), bare.time()
         else:
-            bare, ours = one_bare(jobs), one_load(jobs)
+            yardstick, ours = bare.time(), one_load(jobs)
         for name, seconds in ours.items():
             pair = pairs.setdefault(name, ([], []))
             pair[0].append(seconds)
-            pair[1].append(bare)
+            pair[1].append(yardstick)
     return pairs
 
 
@@ -182,6 +204,7 @@ def attributes(jobs: int, rounds: int) -> Pairs:
 
 def memory(jobs: int, ours: bool) -> dict[str, int]:
     """How much more memory is resident after a load, in a process that has done nothing else."""
+    bare = Bare(jobs)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     before = resident()
@@ -190,7 +213,7 @@ def memory(jobs: int, ours: bool) -> dict[str, int]:
         after = resident()
         expect(len(collection), jobs)
     else:
-        bare_load(jobs)
+        bare.load()
         after = resident()
     return {"bytes": after - before}
 

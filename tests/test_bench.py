@@ -88,7 +88,7 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
         assert (unmeasured["measured"], unmeasured["holds"]) == (False, False)
         assert "pyperf" in unmeasured["why"]
     for key, row in rows.items():
-        assert row["measured"], row
+        assert row["measured"], row["why"]
         ours, yardstick = row["values"]["ours"], row["values"]["yardstick"]
         assert len(ours) == len(yardstick) >= 2
         assert min(ours + yardstick) > 0
