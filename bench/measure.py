@@ -99,7 +99,7 @@ class Bare:
         out = self.ffi.new("void **")
         gc.collect()
         start = perf_counter()
-        rc = self.lib.slurm_load_jobs(0, out, SHOW)
+        rc = self.lib.slurmpy_load_jobs(0, out, SHOW)
         seconds = perf_counter() - start
         if rc:
             sys.exit(f"slurm_load_jobs returned {rc}, errno {self.ffi.errno}")
@@ -110,7 +110,7 @@ class Bare:
     def time(self) -> float:
         """How long the call takes; freeing is not counted."""
         seconds, message = self.load()
-        self.lib.slurm_free_job_info_msg(message)
+        self.lib.slurmpy_free_jobs(message)
         return seconds
 
 

@@ -14,6 +14,9 @@ typedef struct {
 } slurm_conf_t;
 extern slurm_conf_t slurm_conf;
 
+/* What the calls below give in place of Slurm's answer where Slurm is not initialised. */
+#define SLURMPY_NOT_READY ...
+
 /* How far a trial came. */
 #define SLURMPY_NOTHING_DONE ...
 #define SLURMPY_INITIALISED ...
@@ -24,14 +27,17 @@ typedef struct {
 	int rc;
 	int error;
 	int timed_out;
-	int text_length;
 	char text[8192];
 	...;
 } slurmpy_trial_t;
 
-int slurmpy_trial(const char *conf, slurmpy_trial_t *trial);
+int slurmpy_trial_start(slurmpy_trial_t *trial, const char *conf);
+int slurmpy_trial_step(slurmpy_trial_t *trial);
+void slurmpy_trial_end(slurmpy_trial_t *trial);
+
 void slurmpy_init(const char *conf);
 void slurmpy_fini(void);
+void slurmpy_after_fork(void);
 int slurmpy_messages_size(void);
 int slurmpy_take_messages(char *buf, int size);
 void free(void *memory);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -56,16 +56,175 @@ static const char *slurmpy_reason_string(uint32_t reason)
 	return REASON_STRING(reason);
 }
 
+/* ---- What Slurm has to say ----
+ *
+ * libslurm prints its messages to stderr, which is the host's. They go to a file in memory
+ * instead, from which they are taken into exceptions and the log. The options are passed by
+ * value and their struct is private: it has these members in 22.05 and one more in 24.11 to
+ * 26.05. Where it was not checked, the messages stay where they are. */
+
+static int slurmpy_messages = -1;
+
+#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0) || \
+	SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
+typedef struct {
+	int stderr_level;
+	int syslog_level;
+	int logfile_level;
+	bool prefix_level;
+	bool buffered;
+	bool raw;
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
+	int logfile_format;
+#endif
+} slurmpy_log_options_t;
+
+extern int slurm_log_alter_with_fp(slurmpy_log_options_t options, int facility, FILE *file);
+
+static FILE *slurmpy_messages_file;
+static struct stat slurmpy_messages_status;
+static pthread_mutex_t slurmpy_messages_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A host that becomes a daemon closes every descriptor, and what it opens next has our
+ * number: so before each call it is looked at whether the file is still the one. */
+static void slurmpy_catch_messages(void)
+{
+	/* Levels: 0 is quiet, 2 is errors. */
+	slurmpy_log_options_t options = { .logfile_level = 2, .prefix_level = true };
+	struct stat status;
+	FILE *file;
+	int fd;
+
+	pthread_mutex_lock(&slurmpy_messages_lock);
+	if (slurmpy_messages >= 0 && fstat(slurmpy_messages, &status) == 0 &&
+	    status.st_dev == slurmpy_messages_status.st_dev &&
+	    status.st_ino == slurmpy_messages_status.st_ino)
+		goto done;
+	if (slurmpy_messages_file)
+		slurmpy_messages_file->_fileno = -1; /* libslurm closes it, and not the host's */
+	slurmpy_messages = -1;
+	fd = memfd_create("slurmpy", MFD_CLOEXEC);
+	if (fd < 0)
+		goto done;
+	file = fcntl(fd, F_SETFL, O_APPEND) == 0 ? fdopen(fd, "a") : NULL;
+	if (!file) {
+		close(fd);
+		goto done;
+	}
+	fstat(fd, &slurmpy_messages_status);
+	slurm_log_alter_with_fp(options, 0, file);
+	slurmpy_messages_file = file;
+	slurmpy_messages = fd;
+done:
+	pthread_mutex_unlock(&slurmpy_messages_lock);
+}
+
+/* The child of a fork gets a file of its own under the same number. */
+static void slurmpy_part_messages(void)
+{
+	int fd;
+
+	pthread_mutex_init(&slurmpy_messages_lock, NULL);
+	if (slurmpy_messages < 0)
+		return;
+	fd = memfd_create("slurmpy", MFD_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (fcntl(fd, F_SETFL, O_APPEND) == 0 && dup3(fd, slurmpy_messages, O_CLOEXEC) >= 0)
+		fstat(slurmpy_messages, &slurmpy_messages_status);
+	close(fd);
+}
+#else
+static void slurmpy_catch_messages(void)
+{
+}
+
+static void slurmpy_part_messages(void)
+{
+}
+#endif
+
+/* How many bytes were said since the last time. */
+static int slurmpy_messages_size(void)
+{
+	struct stat status;
+
+	if (slurmpy_messages < 0 || fstat(slurmpy_messages, &status) < 0)
+		return 0;
+	return status.st_size < INT_MAX ? (int) status.st_size : INT_MAX;
+}
+
+/* Takes them; returns how many there were. */
+static int slurmpy_take_messages(char *buf, int size)
+{
+	ssize_t got;
+
+	if (slurmpy_messages < 0)
+		return 0;
+	got = pread(slurmpy_messages, buf, size, 0);
+	if (ftruncate(slurmpy_messages, 0) < 0)
+		return 0;
+	return got < 0 ? 0 : (int) got;
+}
+
+/* ---- Calls ----
+ *
+ * A call holds the configuration, and who changes it waits for the calls to end. This is
+ * done here and not in Python since nothing can interrupt it here. */
+
+#define SLURMPY_NOT_READY (-10000)
+
+static pthread_rwlock_t slurmpy_configuration =
+	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static int slurmpy_ready = 0;
+
+static int slurmpy_enter(void)
+{
+	pthread_rwlock_rdlock(&slurmpy_configuration);
+	if (slurmpy_ready) {
+		slurmpy_catch_messages();
+		errno = 0;
+		return 1;
+	}
+	pthread_rwlock_unlock(&slurmpy_configuration);
+	return 0;
+}
+
+static int slurmpy_leave(int rc)
+{
+	int error = errno;
+
+	pthread_rwlock_unlock(&slurmpy_configuration);
+	errno = error;
+	return rc;
+}
+
+static int slurmpy_load_jobs(time_t since, job_info_msg_t **resp, uint16_t show_flags)
+{
+	if (!slurmpy_enter())
+		return SLURMPY_NOT_READY;
+	return slurmpy_leave(slurm_load_jobs(since, resp, show_flags));
+}
+
+static int slurmpy_load_job_user(job_info_msg_t **resp, uint32_t user_id, uint16_t show_flags)
+{
+	if (!slurmpy_enter())
+		return SLURMPY_NOT_READY;
+	return slurmpy_leave(slurm_load_job_user(resp, user_id, show_flags));
+}
+
 static int slurmpy_load_job(job_info_msg_t **resp, uint32_t job_id, uint16_t show_flags)
 {
 #if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26,5,0)
 	slurm_step_id_t id = SLURM_STEP_ID_INITIALIZER;
 
 	id.job_id = job_id;
-	return slurm_load_job(resp, id, show_flags);
 #else
-	return slurm_load_job(resp, job_id, show_flags);
+	uint32_t id = job_id;
 #endif
+	if (!slurmpy_enter())
+		return SLURMPY_NOT_READY;
+	return slurmpy_leave(slurm_load_job(resp, id, show_flags));
 }
 
 static void slurmpy_xfree(char *text)
@@ -144,7 +303,6 @@ static char *slurmpy_array_tasks(slurm_job_info_t *job)
  * the child has seen it succeed. A fork, and not a Python started afresh, because the host
  * may be no Python at all; and no code but C's runs in the child. */
 
-static int slurmpy_messages = -1;
 static int slurmpy_has_plugins = 0;
 
 /* slurm_init after slurm_fini crashes in 24.11: a plugin finds its tables gone. So plugins
@@ -155,11 +313,6 @@ static void slurmpy_configure(const char *conf)
 		slurm_conf_init(conf);
 	else
 		slurm_init(conf);
-}
-
-static void slurmpy_fini(void)
-{
-	slurm_conf_destroy();
 }
 
 #define SLURMPY_NOTHING_DONE 0
@@ -178,9 +331,20 @@ typedef struct {
 	int rc;
 	int error;
 	int timed_out;
-	int text_length;
 	char text[8192];
+	int text_length;
+	pid_t child;
+	int words;
+	int results;
+	long since;
 } slurmpy_trial_t;
+
+/* What the child reports. */
+typedef struct {
+	int stage;
+	int rc;
+	int error;
+} slurmpy_report_t;
 
 static void slurmpy_child_exit(int status, void *unused)
 {
@@ -190,15 +354,20 @@ static void slurmpy_child_exit(int status, void *unused)
 
 static void slurmpy_child(const char *conf, int words, int results)
 {
-	slurmpy_trial_t trial = { SLURMPY_NOTHING_DONE, 0, 0, 0, 0, "" };
+	slurmpy_report_t report = { SLURMPY_NOTHING_DONE, 0, 0 };
 	job_info_msg_t *jobs = NULL;
-	node_info_msg_t *nodes = NULL;
+	struct sigaction action;
 	sigset_t none;
+	int number;
 
 	/* exit(), which libslurm calls, would run what the host has left with atexit. What
 	 * is registered last runs first. */
 	on_exit(slurmpy_child_exit, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* The host's handlers are not to see what a terminal sends to the whole group. */
+	for (number = 1; number < NSIG; number++)
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			signal(number, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -209,22 +378,24 @@ static void slurmpy_child(const char *conf, int words, int results)
 		dup2(words, slurmpy_messages);
 
 	slurmpy_configure(conf);
-	trial.stage = SLURMPY_INITIALISED;
-	if (write(results, &trial, sizeof(trial)) < 0)
+	report.stage = SLURMPY_INITIALISED;
+	if (write(results, &report, sizeof(report)) < 0)
 		_exit(1);
 
 	/* The reads load the plugins that slurm_init leaves for later: a time in the future
 	 * gets "nothing has changed" in place of the queue; nodes load what jobs load. */
 	errno = 0;
-	trial.rc = slurm_load_jobs(time(NULL) + 365 * 86400, &jobs, SHOW_LOCAL);
-	trial.error = errno;
+	report.rc = slurm_load_jobs(time(NULL) + 365 * 86400, &jobs, SHOW_LOCAL);
+	report.error = errno;
 #if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0)
-	if (trial.rc == 0 || trial.error == SLURM_NO_CHANGE_IN_DATA)
+	if (report.rc == 0 || report.error == SLURM_NO_CHANGE_IN_DATA) {
+		node_info_msg_t *nodes = NULL;
+
 		slurm_load_node((time_t) 0, &nodes, SHOW_LOCAL);
+	}
 #endif
-	(void) nodes;
-	trial.stage = SLURMPY_ANSWERED;
-	if (write(results, &trial, sizeof(trial)) < 0)
+	report.stage = SLURMPY_ANSWERED;
+	if (write(results, &report, sizeof(report)) < 0)
 		_exit(1);
 	_exit(0);
 }
@@ -239,13 +410,13 @@ static long slurmpy_now_ms(void)
 
 /* Keep the first half of what is said and the end of it: the cause comes first, and the
  * word of the call that gave up last. */
-static void slurmpy_take_words(int fd, slurmpy_trial_t *trial)
+static void slurmpy_take_words(slurmpy_trial_t *trial)
 {
 	char buf[2048];
 	ssize_t got;
 	int room, size = sizeof(trial->text) - 1;
 
-	while ((got = read(fd, buf, sizeof(buf))) > 0) {
+	while ((got = read(trial->words, buf, sizeof(buf))) > 0) {
 		room = size - trial->text_length;
 		if (got > room) {
 			int drop = (int) got - room;
@@ -268,142 +439,79 @@ static int slurmpy_limit_ms(const slurmpy_trial_t *trial)
 	return trial->text_length ? SLURMPY_WORDS_MS : SLURMPY_SILENT_MS;
 }
 
-/* Returns 0, or the errno of what kept the child from being made. */
-static int slurmpy_trial(const char *conf, slurmpy_trial_t *trial)
+/* Starts a trial; returns 0, or the errno of what kept the child from being made. */
+static int slurmpy_trial_start(slurmpy_trial_t *trial, const char *conf)
 {
-	int words[2], results[2], error, gone = 0;
-	slurmpy_trial_t report;
-	long start, left;
-	pid_t child, reaped;
+	int words[2], results[2], error;
 
 	memset(trial, 0, sizeof(*trial));
-	if (pipe2(words, O_CLOEXEC) < 0)
+	if (pipe2(words, O_CLOEXEC | O_NONBLOCK) < 0)
 		return errno;
-	/* A report is larger than one atomic write, so it travels in packets of a socket. */
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, results) < 0) {
+	if (pipe2(results, O_CLOEXEC | O_NONBLOCK) < 0) {
 		error = errno;
 		close(words[0]);
 		close(words[1]);
 		return error;
 	}
-	child = fork();
-	if (child == 0)
+	fcntl(words[1], F_SETFL, 0);
+	trial->child = fork();
+	if (trial->child == 0)
 		slurmpy_child(conf, words[1], results[1]);
-	error = child < 0 ? errno : 0;
+	error = errno;
 	close(words[1]);
 	close(results[1]);
-	if (child < 0)
-		goto done;
-
-	fcntl(words[0], F_SETFL, O_NONBLOCK);
-	fcntl(results[0], F_SETFL, O_NONBLOCK);
-	start = slurmpy_now_ms();
-	while (trial->stage != SLURMPY_ANSWERED && !gone) {
-		struct pollfd ready[2] = { { words[0], POLLIN, 0 }, { results[0], POLLIN, 0 } };
-
-		left = start + slurmpy_limit_ms(trial) - slurmpy_now_ms();
-		if (left <= 0) {
-			trial->timed_out = 1;
-			break;
-		}
-		/* Another thread may have forked while the pipes were open, and would keep
-		 * their end from being seen: so look for the child itself now and then. */
-		reaped = waitpid(child, NULL, WNOHANG);
-		gone = reaped == child || (reaped < 0 && errno == ECHILD && kill(child, 0) < 0);
-		if (!gone)
-			poll(ready, 2, left < 50 ? (int) left : 50);
-		slurmpy_take_words(words[0], trial);
-		while (recv(results[0], &report, sizeof(report), 0) == sizeof(report)) {
-			trial->stage = report.stage;
-			trial->rc = report.rc;
-			trial->error = report.error;
-			start = slurmpy_now_ms();
-		}
-		if (strstr(trial->text, "retrying in"))
-			break;
+	if (trial->child < 0) {
+		close(words[0]);
+		close(results[0]);
+		trial->child = 0;
+		return error;
 	}
-	if (!gone) {
-		kill(child, SIGKILL);
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+	trial->words = words[0];
+	trial->results = results[0];
+	trial->since = slurmpy_now_ms();
+	return 0;
+}
+
+/* Waits for a moment, so that the host's signal handlers get their turn in between. Returns
+ * whether the trial goes on. */
+static int slurmpy_trial_step(slurmpy_trial_t *trial)
+{
+	struct pollfd ready[2] = { { trial->words, POLLIN, 0 }, { trial->results, POLLIN, 0 } };
+	slurmpy_report_t report;
+	pid_t reaped;
+
+	/* Another thread may have forked while the pipes were open, and would keep their end
+	 * from being seen: so look for the child itself. */
+	reaped = waitpid(trial->child, NULL, WNOHANG);
+	if (reaped == trial->child ||
+	    (reaped < 0 && errno == ECHILD && kill(trial->child, 0) < 0))
+		trial->child = 0;
+	else
+		poll(ready, 2, 50);
+	slurmpy_take_words(trial);
+	while (read(trial->results, &report, sizeof(report)) == sizeof(report)) {
+		trial->stage = report.stage;
+		trial->rc = report.rc;
+		trial->error = report.error;
+		trial->since = slurmpy_now_ms();
+	}
+	if (trial->stage == SLURMPY_ANSWERED || !trial->child ||
+	    strstr(trial->text, "retrying in"))
+		return 0;
+	trial->timed_out = slurmpy_now_ms() - trial->since > slurmpy_limit_ms(trial);
+	return !trial->timed_out;
+}
+
+static void slurmpy_trial_end(slurmpy_trial_t *trial)
+{
+	if (trial->child) {
+		kill(trial->child, SIGKILL);
+		while (waitpid(trial->child, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	slurmpy_take_words(words[0], trial);
-done:
-	close(words[0]);
-	close(results[0]);
-	return error;
-}
-
-/* ---- What Slurm has to say ----
- *
- * libslurm prints its messages to stderr, which is the host's. They go to a file in memory
- * instead, from which they are taken into exceptions and the log. The options are passed by
- * value and their struct is private: it has these members in 22.05 and one more in 24.11 to
- * 26.05. Where it was not checked, the messages stay where they are. */
-
-#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0) || \
-	SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
-typedef struct {
-	int stderr_level;
-	int syslog_level;
-	int logfile_level;
-	bool prefix_level;
-	bool buffered;
-	bool raw;
-#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
-	int logfile_format;
-#endif
-} slurmpy_log_options_t;
-
-extern int slurm_log_alter_with_fp(slurmpy_log_options_t options, int facility, FILE *file);
-
-static void slurmpy_catch_messages(void)
-{
-	/* Levels: 0 is quiet, 2 is errors. */
-	slurmpy_log_options_t options = { .logfile_level = 2, .prefix_level = true };
-	FILE *file = NULL;
-	int fd;
-
-	if (slurmpy_messages >= 0)
-		return;
-	fd = memfd_create("slurmpy", MFD_CLOEXEC);
-	if (fd >= 0 && fcntl(fd, F_SETFL, O_APPEND) == 0)
-		file = fdopen(fd, "a");
-	if (!file) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	slurm_log_alter_with_fp(options, 0, file);
-	slurmpy_messages = fd;
-}
-#else
-static void slurmpy_catch_messages(void)
-{
-}
-#endif
-
-/* How many bytes were said since the last time. */
-static int slurmpy_messages_size(void)
-{
-	struct stat status;
-
-	if (slurmpy_messages < 0 || fstat(slurmpy_messages, &status) < 0)
-		return 0;
-	return status.st_size < INT_MAX ? (int) status.st_size : INT_MAX;
-}
-
-/* Takes them; returns how many there were. */
-static int slurmpy_take_messages(char *buf, int size)
-{
-	ssize_t got;
-
-	if (slurmpy_messages < 0)
-		return 0;
-	got = pread(slurmpy_messages, buf, size, 0);
-	if (ftruncate(slurmpy_messages, 0) < 0)
-		return 0;
-	return got < 0 ? 0 : (int) got;
+	slurmpy_take_words(trial);
+	close(trial->words);
+	close(trial->results);
 }
 
 /* slurm_init leaves SLURM_CONF in the environment, where the host's children would find it. */
@@ -412,12 +520,34 @@ static void slurmpy_init(const char *conf)
 	const char *before = getenv("SLURM_CONF");
 	char *kept = before ? strdup(before) : NULL;
 
+	pthread_rwlock_wrlock(&slurmpy_configuration);
+	if (slurmpy_ready)
+		slurm_conf_destroy();
 	slurmpy_configure(conf);
 	slurmpy_has_plugins = 1;
-	slurmpy_catch_messages();
+	slurmpy_ready = 1;
+	pthread_rwlock_unlock(&slurmpy_configuration);
 	if (kept)
 		setenv("SLURM_CONF", kept, 1);
 	else
 		unsetenv("SLURM_CONF");
 	free(kept);
+}
+
+static void slurmpy_fini(void)
+{
+	pthread_rwlock_wrlock(&slurmpy_configuration);
+	if (slurmpy_ready)
+		slurm_conf_destroy();
+	slurmpy_ready = 0;
+	pthread_rwlock_unlock(&slurmpy_configuration);
+}
+
+/* In the child of a fork: no thread is left that could give back a lock. */
+static void slurmpy_after_fork(void)
+{
+	pthread_rwlock_t fresh = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+
+	slurmpy_configuration = fresh;
+	slurmpy_part_messages();
 }

@@ -33,11 +33,11 @@ On a machine that has a Slurm cluster:  {python} -m slurmpy jobs
 
 
 def cluster() -> LocalCluster:
-    """The cluster of the demo: four nodes, two of them with two GPUs that are none."""
+    """The cluster of the demo: four nodes, each with two GPUs that are none."""
     return LocalCluster(
         nodes=4,
         cpus=8,
-        gpus={"n1": 2, "n2": 2},
+        gpus=2,
         # By default the reason why a job waits is looked at again only after a minute.
         extra_conf="SchedulerParameters=batch_sched_delay=1,sched_interval=1",
     )

@@ -8,11 +8,15 @@ import threading
 from slurmpy._ffi import ffi, lib
 from slurmpy.errors import ConfigurationError, plain, rpc_error
 
-__all__ = ["cluster_name", "fini", "init", "redirect", "slurm"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_lock = threading.Condition()
+__all__ = ["call", "cluster_name", "ensure", "fini", "init", "put_back", "redirect"]
+
+# A signal handler of the host may come back here while its thread is inside.
+_lock = threading.RLock()
 _ready = False
-_calls = 0
 #: What `init` was given, and what holds where it was given nothing.
 _config: str | None = None
 _default: str | None = None
@@ -24,9 +28,9 @@ _libslurm: object = None
 
 def _after_fork() -> None:
     """A child of fork() cannot wait for threads that it does not have."""
-    global _lock, _calls
-    _lock = threading.Condition()
-    _calls = 0
+    global _lock
+    _lock = threading.RLock()
+    lib.slurmpy_after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -86,11 +90,25 @@ def fini() -> None:
         _config = None
 
 
-def redirect(config: str | None) -> str | None:
+def redirect(config: str | None) -> tuple[str | None, str | None]:
     """Undoes `init` and names the configuration for calls to come, without asking Slurm.
 
     Args:
         config: The slurm.conf of whoever does not name one; None for the environment's own.
+
+    Returns:
+        What was set before, for `put_back`.
+    """
+    return put_back((None, config))
+
+
+def put_back(
+    choice: tuple[str | None, str | None],
+) -> tuple[str | None, str | None]:
+    """Undoes `redirect`.
+
+    Args:
+        choice: What `redirect` returned.
 
     Returns:
         What was set before.
@@ -98,31 +116,26 @@ def redirect(config: str | None) -> str | None:
     global _config, _default
     with _lock:
         _stop()
-        before, _default = _default, config
-        _config = None
+        before = _config, _default
+        _config, _default = choice
     return before
 
 
-class _Slurm:
-    """What every call of Slurm stands in: it makes Slurm ready, and `fini` waits for its end."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        global _calls
+def ensure() -> None:
+    """Makes Slurm ready if it is not."""
+    if not _ready:
         with _lock:
             if not _ready:
                 _start()
-            _calls += 1
-
-    def __exit__(self, *_exc: object) -> None:
-        global _calls
-        with _lock:
-            _calls -= 1
-            _lock.notify_all()
 
 
-slurm = _Slurm()
+def call(function: Callable[..., int], *args: object) -> int:
+    """What a call of the library returns, with Slurm ready."""
+    while True:
+        ensure()
+        rc = function(*args)
+        if rc != lib.SLURMPY_NOT_READY:
+            return rc
 
 
 def cluster_name() -> str | None:
@@ -146,22 +159,24 @@ def _start() -> None:
 
 
 def _stop() -> None:
-    """Lets go of Slurm if it is in use."""
+    """Lets go of Slurm, once the calls that are under way have ended."""
     global _ready, _cluster
-    while _calls:
-        _lock.wait()
-    if _ready:
-        lib.slurmpy_fini()
     _ready = False
     _cluster = None
+    lib.slurmpy_fini()
 
 
 def _try(path: object) -> None:
     """Raises what a trial in a child process ran into."""
     trial = ffi.new("slurmpy_trial_t *")
-    error = lib.slurmpy_trial(path, trial)
+    error = lib.slurmpy_trial_start(trial, path)
     if error:
         raise OSError(error, f"no child process for a trial of Slurm: {os.strerror(error)}")
+    try:
+        while lib.slurmpy_trial_step(trial):
+            pass
+    finally:
+        lib.slurmpy_trial_end(trial)
     words = plain(ffi.string(trial.text).decode("utf-8", "replace"))
     if trial.stage != lib.SLURMPY_ANSWERED:
         where = _config or _default or os.environ.get("SLURM_CONF") or "Slurm's own default"

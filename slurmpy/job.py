@@ -60,9 +60,10 @@ def _optional_text(value: Any) -> str | None:
     return text or None
 
 
-def _path(call: Any, ptr: Any) -> str | None:
-    """A path that the library makes up from the patterns in a job."""
-    _ = ptr.name  # what stands for a pointer has to raise before it gets to C
+def _path(call: Any, ptr: Any, given: Any) -> str | None:
+    """A path that the library makes up from the patterns in a job; None where it is empty."""
+    if given and given[0] == b"\0":
+        return None  # which would crash 24.11
     size = 4096
     while True:
         buffer = ffi.new("char[]", size)
@@ -369,19 +370,19 @@ class Job(Record):
     def standard_input(self) -> str | None:
         """Path of the job's standard input."""
         ptr, _owner = self._record
-        return _path(lib.slurm_get_job_stdin, ptr)
+        return _path(lib.slurm_get_job_stdin, ptr, ptr.std_in)
 
     @_job.computed("std_out")
     def standard_output(self) -> str | None:
         """Path of the job's standard output, patterns filled in as the installed Slurm does."""
         ptr, _owner = self._record
-        return _path(lib.slurm_get_job_stdout, ptr)
+        return _path(lib.slurm_get_job_stdout, ptr, ptr.std_out)
 
     @_job.computed("std_err")
     def standard_error(self) -> str | None:
         """Path of the job's standard error, patterns filled in as the installed Slurm does."""
         ptr, _owner = self._record
-        return _path(lib.slurm_get_job_stderr, ptr)
+        return _path(lib.slurm_get_job_stderr, ptr, ptr.std_err)
 
     required_switches = _job.number("req_switch", "Most switches that the nodes span.", zero=False)
 
@@ -623,16 +624,17 @@ class Job(Record):
             'sleeper'
         """
         wanted = self.id
-        with _runtime.slurm:
-            if self._cluster not in (None, _runtime.cluster_name()):
-                msg = (
-                    f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
-                    f"{_runtime.cluster_name()}: call slurmpy.init() with its configuration"
-                )
-                raise ConfigurationError(msg)
-            out = ffi.new("job_info_msg_t **")
-            check(lib.slurmpy_load_job(out, wanted, SHOW), f"loading job {wanted}")
-            owner = load_message(out)
+        _runtime.ensure()
+        if self._cluster not in (None, _runtime.cluster_name()):
+            msg = (
+                f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
+                f"{_runtime.cluster_name()}: call slurmpy.init() with its configuration"
+            )
+            raise ConfigurationError(msg)
+        out = ffi.new("job_info_msg_t **")
+        rc = _runtime.call(lib.slurmpy_load_job, out, wanted, SHOW)
+        check(rc, f"loading job {wanted}")
+        owner = load_message(out)
         ptr = _choose(owner.message, wanted)
         self._id = ptr.job_id
         self._cluster = owner.cluster

@@ -70,11 +70,11 @@ class _Table:
         return clusters
 
     def _index(self) -> dict[str, dict[int, Job | int]]:
-        snapshot, array = self.snapshot, self._array
-        if snapshot is None or not snapshot.message.record_count:
+        if self.snapshot is None:
             return {}
-        count = snapshot.message.record_count
-        return {snapshot.cluster or "": {array[i].job_id: i for i in range(count)}}
+        array = self._array
+        count = self.snapshot.message.record_count
+        return {self.snapshot.cluster or "": {array[i].job_id: i for i in range(count)}}
 
     def __len__(self) -> int:
         if self._clusters is None and self.snapshot:
@@ -83,7 +83,9 @@ class _Table:
 
     def job(self, cluster: str, job_id: int) -> Job:
         """A job, made where that was not done before."""
-        jobs = self.clusters[cluster]
+        return self._job(self.clusters[cluster], job_id)
+
+    def _job(self, jobs: dict[int, Job | int], job_id: int) -> Job:
         job = jobs[job_id]
         if isinstance(job, Job):
             return job
@@ -101,6 +103,18 @@ class _Table:
         for cluster, jobs in list(self.clusters.items()):
             for job_id in list(jobs):
                 yield cluster, job_id
+
+    def names(self) -> list[str]:
+        """The clusters that there are jobs of, and the one that has answered."""
+        answered = self.snapshot.cluster if self.snapshot else None
+        return [name for name, jobs in self.clusters.items() if jobs or name == answered]
+
+    def jobs(self) -> Iterator[tuple[str, Job]]:
+        """Cluster and job of every entry; those that are taken out on the way are passed over."""
+        for cluster, jobs in list(self.clusters.items()):
+            for job_id in list(jobs):
+                if job_id in jobs:
+                    yield cluster, self._job(jobs, job_id)
 
     def has_made(self, job: Job) -> bool:
         """Whether closing ends the job."""
@@ -127,32 +141,32 @@ class _Table:
         with self._lock:
             self._made.pop(id(job), None)
             del clusters[cluster][job_id]
-            if not clusters[cluster]:
-                del clusters[cluster]
         return job
 
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
         local = _local()
-        return local if local in self.clusters else next(iter(self.clusters), local)
+        if self.clusters.get(local):
+            return local
+        return next((name for name, jobs in self.clusters.items() if jobs), local)
 
-    def lend(self, cluster: str, job_id: int, borrower: _Table) -> None:
+    @staticmethod
+    def lend(cluster: str, job: Job, borrower: _Table) -> None:
         """Enters a job into another table, as one of its own on the same memory."""
-        job = self.job(cluster, job_id)
         ptr, owner = job._record
         if owner is None:
             borrower.add(cluster or _local(), job)
         else:
-            borrower.add(cluster, Job._at(ptr, owner, job_id), made=True)
+            borrower.add(cluster, Job._at(ptr, owner, job._id), made=True)
 
     def copy(self) -> _Table:
         """Another table over the same message."""
         table = _Table(self.snapshot)
         table._clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
         for cluster, jobs in list(table._clusters.items()):
-            for job_id, job in list(jobs.items()):
+            for job in list(jobs.values()):
                 if isinstance(job, Job) and self.has_made(job):
-                    self.lend(cluster, job_id, table)
+                    self.lend(cluster, job, table)
         return table
 
     def close(self) -> None:
@@ -201,6 +215,7 @@ class Jobs:
     __slots__ = (
         "__weakref__",
         "_changed",
+        "_kept",
         "_names",
         "_reloading",
         "_show",
@@ -220,6 +235,7 @@ class Jobs:
         self.frozen = frozen
         self._table: _Table | None = _Table()
         self._changed = True
+        self._kept = False
         self._names = False
         self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
         self._uid: int | None = None
@@ -297,7 +313,9 @@ class Jobs:
         """
         with self._reloading:
             table = self._open()
-            before = None if self._changed else table.snapshot
+            # A collection that was frozen may lack what an unchanged queue has.
+            thawed = self._kept and not self.frozen
+            before = None if self._changed or thawed else table.snapshot
             snapshot = self._ask(before)
             if snapshot is None:
                 before.now = time.time()  # type: ignore[union-attr]  # it was asked with its time
@@ -308,23 +326,23 @@ class Jobs:
             self._open()
             self._table = fresh
             self._changed = False
+            self._kept = self.frozen
         return self
 
     def _ask(self, before: Snapshot | None = None) -> Snapshot | None:
         """The controller's jobs; None where nothing has changed since a snapshot."""
-        with _runtime.slurm:
-            out = ffi.new("job_info_msg_t **")
-            since = 0
-            if before and before.cluster == _runtime.cluster_name():
-                since = before.message.last_update
-            if self._uid is None:
-                rc = lib.slurm_load_jobs(since, out, self._show)
-            else:
-                rc = lib.slurm_load_job_user(out, self._uid, self._show)
-            if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
-                return None
-            check(rc, "loading the jobs")
-            snapshot = load_message(out)
+        _runtime.ensure()
+        out = ffi.new("job_info_msg_t **")
+        if self._uid is None:
+            known = before is not None and before.cluster == _runtime.cluster_name()
+            since = before.message.last_update if before and known else 0
+            rc = _runtime.call(lib.slurmpy_load_jobs, since, out, self._show)
+        else:
+            rc = _runtime.call(lib.slurmpy_load_job_user, out, self._uid, self._show)
+        if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
+            return None
+        check(rc, "loading the jobs")
+        snapshot = load_message(out)
         if self._names:
             snapshot.preload_names()
         return snapshot
@@ -401,16 +419,18 @@ class Jobs:
     def __getitem__(self, key: Key | str) -> Job | ClusterJobs:
         """A job by id, or by cluster and id; by a cluster's name, that cluster's jobs."""
         if isinstance(key, str):
-            if key not in self._open().clusters:
+            if key not in self._open().names():
                 raise KeyError(key)
             return ClusterJobs(self, key)
         return self._open().job(*self._find(key))
 
     def __contains__(self, item: object) -> bool:
-        """Whether there is such a job, given as job, as id, or as cluster and id."""
+        """Whether there is such a job, given as job, as id, or as cluster and id; or a cluster."""
         if isinstance(item, Job):
             cluster, job_id = self._place(item)
             return job_id in self._open().clusters.get(cluster, {})
+        if isinstance(item, str):
+            return item in self._open().names()
         try:
             self._find(item)  # type: ignore[arg-type]  # what is no key is not there
         except (KeyError, TypeError):
@@ -486,7 +506,7 @@ class Jobs:
             >>> slurmpy.Jobs.load().clusters() == [slurmpy.Job.load(job_id).cluster]
             True
         """
-        return list(self._open().clusters)
+        return self._open().names()
 
     def _place(self, job: Job) -> tuple[str, int]:
         """Where a job belongs."""
@@ -621,8 +641,8 @@ class Jobs:
         self._open()
         if isinstance(jobs, Jobs):
             other = jobs._open()
-            for cluster, job_id in other.entries():
-                other.lend(cluster, job_id, self._open())
+            for cluster, job in other.jobs():
+                other.lend(cluster, job, self._open())
                 self._changed = True
             return
         if isinstance(jobs, Mapping):
@@ -648,7 +668,7 @@ class Jobs:
         """
         jobs = Jobs(frozen=self.frozen)
         jobs._names, jobs._show, jobs._uid = self._names, self._show, self._uid
-        jobs._changed = self._changed
+        jobs._changed, jobs._kept = self._changed, self._kept
         jobs._table = self._open().copy()
         return jobs
 
@@ -844,9 +864,7 @@ class JobItems(ItemsView[int, Job]):
     def with_cluster(self) -> Iterator[tuple[str, int, Job]]:
         """Cluster, id and job."""
         table: _Table = self._mapping._open()
-        return (
-            (cluster, job_id, table.job(cluster, job_id)) for cluster, job_id in table.entries()
-        )
+        return ((cluster, job._id, job) for cluster, job in table.jobs())
 
 
 def _local() -> str:

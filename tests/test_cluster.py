@@ -452,14 +452,14 @@ def test_slurmpy_is_pointed_at_it_and_back() -> None:
                 raise AssertionError("a second one started")
             assert len(slurmpy.Jobs.load()) == 1
             assert dict(os.environ) == before
-        assert _runtime.redirect("/nowhere/slurm.conf") == "/nowhere/slurm.conf"
+        assert _runtime.redirect("/nowhere/slurm.conf") == (None, "/nowhere/slurm.conf")
 
         again = LocalCluster(nodes=1)
         again.start()
         assert len(slurmpy.Jobs.load()) == 0
         again.stop()
         again.stop()
-        assert _runtime.redirect(None) == "/nowhere/slurm.conf"
+        assert _runtime.redirect(None) == (None, "/nowhere/slurm.conf")
     """)
 
 

@@ -97,7 +97,7 @@ def pointed_at(conf: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _runtime.redirect(before)
+        _runtime.put_back(before)
 
 
 def python(code: str, **env: str) -> str:
@@ -577,11 +577,13 @@ def test_empty_queue() -> None:
             assert not list(jobs.keys().with_cluster())
             assert not list(jobs.items().with_cluster())
             assert repr(jobs) == "slurmpy.Jobs({})"
-            assert jobs.clusters() == []
+            assert jobs.clusters() == ["empty"]
             assert (1 in jobs, Job(1) in jobs, ("empty", 1) in jobs) == (False, False, False)
             assert jobs.get(1) is None
             assert jobs.pop(1, None) is None
-            for key in (1, "empty", ("empty", 1)):
+            assert "empty" in jobs
+            assert dict(jobs["empty"]) == {}
+            for key in (1, "other", ("empty", 1)):
                 with pytest.raises(KeyError):
                     _ = jobs[key]
             with pytest.raises(KeyError):

@@ -79,7 +79,7 @@ def crowd() -> Iterator[Crowd]:
             assert len(crowd.names) == 60
             yield crowd
         finally:
-            _runtime.redirect(before)
+            _runtime.put_back(before)
 
 
 def message_of(jobs: Jobs) -> weakref.ref[Any]:

@@ -844,7 +844,7 @@ def running(options: Mapping[str, Any]) -> Iterator[Tools]:
             try:
                 yield Tools(env, Path(folder))
             finally:
-                _runtime.redirect(previous)
+                _runtime.put_back(previous)
         finally:
             process.stdin.close()
 

@@ -398,3 +398,111 @@ def test_seconds_of_a_wrong_configuration_here(tmp_path: Path) -> None:
     with pytest.raises(slurmpy.ConfigurationError):
         slurmpy.init(tmp_path / "missing.conf")
     assert time.monotonic() - start < SOON
+
+
+@pytest.mark.usefixtures("own_state")
+def test_choice_of_init_is_put_back(slurm_cluster: LocalCluster, conf: Callable[..., Path]) -> None:
+    slurmpy.fini()
+    slurmpy.init(slurm_cluster.conf)
+    before = _runtime.redirect(str(conf()))
+    _runtime.put_back(before)
+    _runtime._default = None
+    slurmpy.init(slurm_cluster.conf)
+    assert _runtime.cluster_name() == slurm_cluster.name
+
+
+def test_interrupt_of_a_trial_comes_through(conf: Callable[..., Path]) -> None:
+    """A controller that does not answer: Ctrl-C is not to wait for Slurm's time-outs."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="30")
+        answer = run(
+            "import signal\n"
+            "signal.setitimer(signal.ITIMER_REAL, 1)\n"
+            "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+            + ASK.replace("except Exception", "except BaseException"),
+            path,
+        )
+    assert "KeyboardInterrupt" in answer["kinds"]
+    assert answer["seconds"] < SOON
+
+
+def test_handler_that_comes_back_in(conf: Callable[..., Path]) -> None:
+    """A host that shuts down in a signal handler does not wait for itself."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="3")
+        answer = run(
+            "import signal, slurmpy\n"
+            "signal.setitimer(signal.ITIMER_REAL, 1)\n"
+            "signal.signal(signal.SIGALRM, lambda *_: slurmpy.fini())\n" + ASK,
+            path,
+        )
+    assert answer["seconds"] < 3 + SOON
+
+
+def test_messages_of_a_forked_child_are_its_own(
+    slurm_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    answer = run(
+        """
+        import json, os, sys
+        import slurmpy
+        from slurmpy import _runtime
+        slurmpy.init(sys.argv[1])
+        slurmpy.Jobs.load()
+        pid = os.fork()
+        if pid == 0:
+            slurmpy.fini()
+            text = open(sys.argv[1]).read()
+            lines = [x for x in text.splitlines() if not x.startswith("AuthInfo")]
+            open(sys.argv[2], "w").write("\\n".join([*lines, "AuthInfo=socket=/nonexistent/munge"]))
+            try:
+                slurmpy.init(sys.argv[2])
+            except slurmpy.AuthenticationError:
+                os._exit(0)
+            os._exit(1)
+        status = os.waitpid(pid, 0)[1]
+        try:
+            slurmpy.Job.load(4711)
+        except slurmpy.InvalidJobId as error:
+            print(json.dumps({"status": status, "text": str(error)}))
+        """,
+        slurm_cluster.conf,
+        tmp_path / "slurm.conf",
+    )
+    assert answer["status"] == 0
+    assert "unge" not in answer["text"]
+
+
+def test_host_that_closes_every_descriptor(slurm_cluster: LocalCluster, tmp_path: Path) -> None:
+    """As one that becomes a daemon does: what it opens next is its own, and stays as it is."""
+    answer = run(
+        """
+        import json, os, sys
+        import slurmpy
+        slurmpy.init(sys.argv[1])
+        slurmpy.Jobs.load()
+        os.closerange(3, 100)
+        files = [open(f"{sys.argv[2]}/{number}", "w") for number in range(20)]
+        socket = [x for x in open(sys.argv[1]).read().splitlines() if x.startswith("AuthInfo")]
+        path = socket[0].partition("socket=")[2]
+        os.rename(path, path + ".away")
+        try:
+            slurmpy.Jobs.load()
+        except slurmpy.AuthenticationError as error:
+            text = str(error)
+        finally:
+            os.rename(path + ".away", path)
+        slurmpy.Jobs.load()
+        sizes = [os.fstat(file.fileno()).st_size for file in files]
+        print(json.dumps({"text": text, "sizes": sum(sizes)}))
+        """,
+        slurm_cluster.conf,
+        tmp_path,
+    )
+    assert "unge" in answer["text"]
+    assert answer["sizes"] == 0
+    assert answer["stderr"] == ""

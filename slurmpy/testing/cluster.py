@@ -155,7 +155,7 @@ class LocalCluster:
         self._guardian: Guardian | None = None
         self._owner = 0
         self._redirected = False
-        self._before: str | None = None
+        self._before: tuple[str | None, str | None] = None, None
         self._place = Place(Path(), "", "", {}, (0, 0))
         self._renamed = False
         self._env: dict[str, str] = {}
@@ -213,7 +213,7 @@ class LocalCluster:
                 from slurmpy import _runtime
 
                 self._redirected = False
-                _runtime.redirect(self._before)
+                _runtime.put_back(self._before)
         finally:
             try:
                 self._stop_daemons()
