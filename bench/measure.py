@@ -99,7 +99,7 @@ class Bare:
         out = self.ffi.new("void **")
         gc.collect()
         start = perf_counter()
-        rc = self.lib.slurmpy_load_jobs(0, out, SHOW)
+        rc = self.lib.slurm_load_jobs(0, out, SHOW)
         seconds = perf_counter() - start
         if rc:
             sys.exit(f"slurm_load_jobs returned {rc}, errno {self.ffi.errno}")
