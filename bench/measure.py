@@ -110,7 +110,7 @@ class Bare:
     def time(self) -> float:
         """How long the call takes; freeing is not counted."""
         seconds, message = self.load()
-        self.lib.slurmpy_free_jobs(message)
+        self.lib.slurm_free_job_info_msg(message)
         return seconds
 
 
