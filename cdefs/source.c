@@ -178,22 +178,68 @@ static pthread_rwlock_t slurmpy_configuration =
 	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static int slurmpy_ready = 0;
 
+/* libslurm sets SIGALRM to its default, which ends the process, while munge is asked, and
+ * toggles SIGPIPE while it sends; two threads at it can leave it so. In the calling thread
+ * both wait until the call is over, and the last call to end puts back what the first found. */
+static const int slurmpy_signals[] = { SIGALRM, SIGPIPE };
+#define SLURMPY_SIGNALS 2
+
+static struct sigaction slurmpy_actions[SLURMPY_SIGNALS];
+static pthread_mutex_t slurmpy_signals_lock = PTHREAD_MUTEX_INITIALIZER;
+static int slurmpy_calls = 0;
+static __thread sigset_t slurmpy_mask;
+
+static void slurmpy_guard_signals(void)
+{
+	sigset_t held;
+	int i;
+
+	sigemptyset(&held);
+	for (i = 0; i < SLURMPY_SIGNALS; i++)
+		sigaddset(&held, slurmpy_signals[i]);
+	pthread_sigmask(SIG_BLOCK, &held, &slurmpy_mask);
+	pthread_mutex_lock(&slurmpy_signals_lock);
+	if (slurmpy_calls++ == 0)
+		for (i = 0; i < SLURMPY_SIGNALS; i++)
+			sigaction(slurmpy_signals[i], NULL, &slurmpy_actions[i]);
+	pthread_mutex_unlock(&slurmpy_signals_lock);
+}
+
+static void slurmpy_release_signals(void)
+{
+	struct sigaction now;
+	int i;
+
+	pthread_mutex_lock(&slurmpy_signals_lock);
+	if (--slurmpy_calls == 0)
+		for (i = 0; i < SLURMPY_SIGNALS; i++)
+			/* A handler that the host has set meanwhile is the host's. */
+			if (sigaction(slurmpy_signals[i], NULL, &now) == 0 &&
+			    now.sa_handler != slurmpy_actions[i].sa_handler &&
+			    (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN))
+				sigaction(slurmpy_signals[i], &slurmpy_actions[i], NULL);
+	pthread_mutex_unlock(&slurmpy_signals_lock);
+	pthread_sigmask(SIG_SETMASK, &slurmpy_mask, NULL);
+}
+
 static int slurmpy_enter(void)
 {
 	pthread_rwlock_rdlock(&slurmpy_configuration);
-	if (slurmpy_ready) {
-		slurmpy_catch_messages();
-		errno = 0;
-		return 1;
+	if (!slurmpy_ready) {
+		pthread_rwlock_unlock(&slurmpy_configuration);
+		return 0;
 	}
-	pthread_rwlock_unlock(&slurmpy_configuration);
-	return 0;
+	slurmpy_catch_messages();
+	slurmpy_guard_signals();
+	errno = 0;
+	return 1;
 }
 
 static int slurmpy_leave(int rc)
 {
 	int error = errno;
 
+	slurmpy_release_signals();
 	pthread_rwlock_unlock(&slurmpy_configuration);
 	errno = error;
 	return rc;
@@ -549,5 +595,7 @@ static void slurmpy_after_fork(void)
 	pthread_rwlock_t fresh = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 	slurmpy_configuration = fresh;
+	pthread_mutex_init(&slurmpy_signals_lock, NULL);
+	slurmpy_calls = 0;
 	slurmpy_part_messages();
 }

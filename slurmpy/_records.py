@@ -114,7 +114,8 @@ class Record:
     def __init_subclass__(cls) -> None:
         """Collects the declarations."""
         super().__init_subclass__()
-        cls.fields = {name: item for name, item in vars(cls).items() if isinstance(item, Field)}
+        own = {name: item for name, item in vars(cls).items() if isinstance(item, Field)}
+        cls.fields = {**cls.fields, **own}
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes by name; those that the installed Slurm lacks are left out.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from slurmpy import _convert, _runtime
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
@@ -152,20 +154,24 @@ class Job(Record):
 
     _struct = _STRUCT
     _id: int
-    #: The name of the job's cluster; None is the local one.
+    #: The name of the job's cluster; None is the local one, whose name was not known yet.
     _cluster: str | None
 
     def __init__(self, job_id: int) -> None:
         """See the class."""
-        if isinstance(job_id, bool) or not isinstance(job_id, int):
+        try:
+            number = operator.index(job_id)
+        except TypeError:
+            number = None
+        if number is None or isinstance(job_id, bool):
             msg = f"a job id is an int, not {type(job_id).__name__}: {job_id!r}"
             raise TypeError(msg)
-        if not 0 < job_id <= _MAX_ID:
-            msg = f"no job id: {job_id} (ids go from 1 to {_MAX_ID})"
+        if not 0 < number <= _MAX_ID:
+            msg = f"no job id: {number} (ids go from 1 to {_MAX_ID})"
             raise ValueError(msg)
-        self._id = job_id
-        self._cluster = None
-        self._record = _NotLoaded(job_id), None
+        self._id = number
+        self._cluster = _runtime.cluster_name()
+        self._record = _NotLoaded(number), None
 
     @classmethod
     def _at(cls, ptr: Any, owner: Any, job_id: int) -> Job:
@@ -636,6 +642,9 @@ class Job(Record):
         check(rc, f"loading job {wanted}")
         owner = load_message(out)
         ptr = _choose(owner.message, wanted)
+        if self._record[1] is not None and ptr.job_id != wanted:
+            # The array has other tasks yet, and this one is gone.
+            raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, f"loading job {wanted}")
         self._id = ptr.job_id
         self._cluster = owner.cluster
         self._record = ptr, owner
@@ -694,7 +703,7 @@ class Job(Record):
         """Pickles all that is known of the job."""
         ptr, owner = self._record
         if isinstance(ptr, _NotLoaded):
-            return Job, (self._id,)
+            return type(self), (self._id,)
         members = to_members(_STRUCT, ptr)
         # What these are read from is the library's, or this system's.
         for name, text in (
@@ -703,7 +712,7 @@ class Job(Record):
         ):
             if text:
                 members[name] = text.encode("utf-8", "surrogateescape")
-        return _restore, (members, self._cluster, owner.now, self.group_name)
+        return _restore, (type(self), members, self._cluster, owner.now, self.group_name)
 
 
 def _choose(message: Any, wanted: int) -> Any:
@@ -722,14 +731,18 @@ def _choose(message: Any, wanted: int) -> Any:
 
 
 def _restore(
-    members: Mapping[str, Member], cluster: str | None, now: float, group: str | None
+    kind: type[Job],
+    members: Mapping[str, Member],
+    cluster: str | None,
+    now: float,
+    group: str | None,
 ) -> Job:
     """The job of a pickle or a copy."""
     ptr, kept = from_members(_STRUCT, members)
     owner = Snapshot(kept, cluster, now)
     owner.groups[ptr.group_id] = group
     owner.users.setdefault(ptr.user_id, None)
-    return Job._at(ptr, owner, ptr.job_id)
+    return kind._at(ptr, owner, ptr.job_id)
 
 
 def detach(job: Job) -> None:

@@ -445,6 +445,10 @@ class Jobs:
         """The ids, cluster after cluster."""
         return (job_id for _, job_id in self._open().entries())
 
+    def __reversed__(self) -> Iterator[int]:
+        """The ids from the last to the first."""
+        return reversed(list(self))
+
     if TYPE_CHECKING:
 
         @overload
@@ -594,7 +598,7 @@ class Jobs:
         return self._open().take(*place)
 
     def popitem(self) -> tuple[int, Job]:
-        """Takes out some job and gives its id and it.
+        """Takes out the last job and gives its id and it.
 
         Raises:
             KeyError: There is none.
@@ -604,7 +608,7 @@ class Jobs:
             >>> Jobs("1").popitem()
             (1, slurmpy.Job(1))
         """
-        for cluster, job_id in self._open().entries():
+        for cluster, job_id in reversed(list(self._open().entries())):
             self._changed = True
             return job_id, self._open().take(cluster, job_id)
         msg = "the collection is empty"
@@ -653,7 +657,7 @@ class Jobs:
             msg = f"job ids are a str or a list, not {type(jobs).__name__}: {jobs!r}"
             raise TypeError(msg)
         for item in _convert.job_ids(jobs) if isinstance(jobs, str) else jobs:
-            self.add(Job(item) if isinstance(item, int) else item)
+            self.add(item if isinstance(item, Job) else Job(item))
 
     def copy(self) -> Jobs:
         """Another collection of the same jobs, on the same memory.
@@ -682,6 +686,12 @@ class Jobs:
         jobs.update(other)
         return jobs
 
+    def __ror__(self, other: Mapping[int, Job]) -> Jobs:
+        """The jobs of both; of those in both, this one's."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return Jobs(other) | self
+
     def __ior__(self, other: Jobs | Mapping[int, Job]) -> Jobs:  # noqa: PYI034 - as above
         """Adds the jobs of the other."""
         if not isinstance(other, (Jobs, Mapping)):
@@ -691,9 +701,11 @@ class Jobs:
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same jobs."""
-        if not isinstance(other, Jobs):
-            return NotImplemented
-        return len(self) == len(other) and all(job in other for job in self.values())
+        if isinstance(other, Jobs):
+            return len(self) == len(other) and all(job in other for job in self.values())
+        if isinstance(other, Mapping):
+            return dict(self.items()) == dict(other)
+        return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]  # it can be changed
 

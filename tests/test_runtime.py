@@ -506,3 +506,48 @@ def test_host_that_closes_every_descriptor(slurm_cluster: LocalCluster, tmp_path
     assert "unge" in answer["text"]
     assert answer["sizes"] == 0
     assert answer["stderr"] == ""
+
+
+def test_alarm_during_a_call_is_the_hosts(slurm_cluster: LocalCluster) -> None:
+    """While it asks munge, libslurm sets SIGALRM to its default, which ends the process."""
+    answer = run(
+        """
+        import json, signal, sys
+        import slurmpy
+        slurmpy.init(sys.argv[1])
+        alarms = []
+        signal.signal(signal.SIGALRM, lambda *_: alarms.append(1))
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        for _ in range(500):
+            slurmpy.Jobs.load()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps({"alarms": len(alarms)}))
+        """,
+        slurm_cluster.conf,
+    )
+    assert answer["alarms"] > 0
+
+
+def test_handlers_outlive_calls_side_by_side(slurm_cluster: LocalCluster) -> None:
+    answer = run(
+        """
+        import json, re, signal, sys, threading
+        import slurmpy
+        slurmpy.init(sys.argv[1])
+        def caught():
+            bits = re.search(r"SigCgt:\\t(\\w+)", open("/proc/self/status").read())[1]
+            return [int(bits, 16) >> number - 1 & 1 for number in (signal.SIGALRM, signal.SIGPIPE)]
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.signal(signal.SIGPIPE, lambda *_: None)
+        before = caught()
+        threads = [
+            threading.Thread(target=lambda: [slurmpy.Jobs.load() for _ in range(200)])
+            for _ in range(4)
+        ]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(json.dumps({"before": before, "after": caught()}))
+        """,
+        slurm_cluster.conf,
+    )
+    assert answer["before"] == answer["after"] == [1, 1]
