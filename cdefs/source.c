@@ -144,27 +144,54 @@ static void slurmpy_part_messages(void)
 }
 #endif
 
-/* How many bytes were said since the last time. */
-static int slurmpy_messages_size(void)
+/* What was said during the last call of this thread; what other threads' calls say at the
+ * same time cannot be told from it. */
+#define SLURMPY_LONGEST 4096
+static __thread char slurmpy_said[SLURMPY_LONGEST];
+static __thread int slurmpy_said_length;
+static __thread off_t slurmpy_said_from;
+
+static off_t slurmpy_messages_end(void)
 {
 	struct stat status;
 
-	if (slurmpy_messages < 0 || fstat(slurmpy_messages, &status) < 0)
-		return 0;
-	return status.st_size < INT_MAX ? (int) status.st_size : INT_MAX;
+	return slurmpy_messages < 0 || fstat(slurmpy_messages, &status) < 0 ? 0 : status.st_size;
 }
 
-/* Takes them; returns how many there were. */
+/* The first half of what was said and the end of it: the cause comes first, and the word of
+ * the call that gave up last. */
+static void slurmpy_hear(void)
+{
+	off_t from = slurmpy_said_from, end = slurmpy_messages_end();
+	ssize_t got, more = 0;
+
+	slurmpy_said_length = 0;
+	if (end <= from)
+		return;
+	if (end - from <= SLURMPY_LONGEST) {
+		got = pread(slurmpy_messages, slurmpy_said, end - from, from);
+	} else {
+		got = pread(slurmpy_messages, slurmpy_said, SLURMPY_LONGEST / 2, from);
+		if (got == SLURMPY_LONGEST / 2)
+			more = pread(slurmpy_messages, slurmpy_said + got, SLURMPY_LONGEST / 2,
+				     end - SLURMPY_LONGEST / 2);
+	}
+	slurmpy_said_length = (got > 0 ? (int) got : 0) + (more > 0 ? (int) more : 0);
+}
+
+static int slurmpy_messages_size(void)
+{
+	return slurmpy_said_length;
+}
+
+/* Takes them; returns how many bytes there were. */
 static int slurmpy_take_messages(char *buf, int size)
 {
-	ssize_t got;
+	int length = slurmpy_said_length < size ? slurmpy_said_length : size;
 
-	if (slurmpy_messages < 0)
-		return 0;
-	got = pread(slurmpy_messages, buf, size, 0);
-	if (ftruncate(slurmpy_messages, 0) < 0)
-		return 0;
-	return got < 0 ? 0 : (int) got;
+	memcpy(buf, slurmpy_said, length);
+	slurmpy_said_length = 0;
+	return length;
 }
 
 /* ---- Calls ----
@@ -199,6 +226,7 @@ static void slurmpy_guard_signals(void)
 		sigaddset(&held, slurmpy_signals[i]);
 	pthread_sigmask(SIG_BLOCK, &held, &slurmpy_mask);
 	pthread_mutex_lock(&slurmpy_signals_lock);
+	slurmpy_said_from = slurmpy_messages_end();
 	if (slurmpy_calls++ == 0)
 		for (i = 0; i < SLURMPY_SIGNALS; i++)
 			sigaction(slurmpy_signals[i], NULL, &slurmpy_actions[i]);
@@ -211,7 +239,11 @@ static void slurmpy_release_signals(void)
 	int i;
 
 	pthread_mutex_lock(&slurmpy_signals_lock);
-	if (--slurmpy_calls == 0)
+	slurmpy_hear();
+	if (--slurmpy_calls == 0 && slurmpy_messages_end() > 0 &&
+	    ftruncate(slurmpy_messages, 0) < 0)
+		slurmpy_said_length = 0;
+	if (slurmpy_calls == 0)
 		for (i = 0; i < SLURMPY_SIGNALS; i++)
 			/* A handler that the host has set meanwhile is the host's. */
 			if (sigaction(slurmpy_signals[i], NULL, &now) == 0 &&

@@ -176,7 +176,8 @@ def _header(folders: list[Path]) -> Path | None:
 def _library(folders: list[Path]) -> Path | None:
     """libslurm.so; the package that is needed at run time has it with a number alone."""
     for folder in folders:
-        for path in (folder / "libslurm.so", *sorted(folder.glob("libslurm.so.*"))):
+        newest = sorted(folder.glob("libslurm.so.*"), reverse=True)
+        for path in (folder / "libslurm.so", *newest):
             if path.is_file():
                 return path
     return None

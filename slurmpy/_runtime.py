@@ -171,7 +171,7 @@ def _try(path: object) -> None:
     trial = ffi.new("slurmpy_trial_t *")
     error = lib.slurmpy_trial_start(trial, path)
     if error:
-        raise OSError(error, f"no child process for a trial of Slurm: {os.strerror(error)}")
+        raise rpc_error(error, 0, "making a child process for a trial of Slurm")
     try:
         while lib.slurmpy_trial_step(trial):
             pass

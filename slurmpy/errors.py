@@ -200,10 +200,6 @@ def _name(code: int) -> str:
     return names.get(code) or _errno.errorcode.get(code) or str(code)
 
 
-#: Bytes of messages that an exception takes at the most.
-_LONGEST = 8192
-
-
 def check(rc: int, detail: str) -> None:
     """Raises what a return code of Slurm's stands for.
 
@@ -223,7 +219,7 @@ def check(rc: int, detail: str) -> None:
 
 def said() -> str:
     """What Slurm had to say since the last call, which is the log's too."""
-    size = min(lib.slurmpy_messages_size(), _LONGEST)
+    size = lib.slurmpy_messages_size()
     if not size:
         return ""
     import logging

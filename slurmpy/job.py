@@ -388,7 +388,7 @@ class Job(Record):
     def standard_error(self) -> str | None:
         """Path of the job's standard error, patterns filled in as the installed Slurm does."""
         ptr, _owner = self._record
-        return _path(lib.slurm_get_job_stderr, ptr, ptr.std_err)
+        return _path(lib.slurm_get_job_stderr, ptr, ptr.std_err or ptr.std_out)
 
     required_switches = _job.number("req_switch", "Most switches that the nodes span.", zero=False)
 

@@ -12,7 +12,7 @@ from slurmpy import _convert, _runtime
 from slurmpy._convert import Unlimited
 from slurmpy._ffi import ffi, lib
 from slurmpy._records import Snapshot, closed, load_message
-from slurmpy.errors import ClosedError, check
+from slurmpy.errors import ClosedError, check, said
 from slurmpy.job import Job, detach
 
 TYPE_CHECKING = False
@@ -340,6 +340,7 @@ class Jobs:
         else:
             rc = _runtime.call(lib.slurmpy_load_job_user, out, self._uid, self._show)
         if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
+            said()
             return None
         check(rc, "loading the jobs")
         snapshot = load_message(out)

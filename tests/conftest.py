@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from slurmpy.testing import pytest_plugin
+import pytest_slurmpy
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the plugin where the checkout's package is not installed, but only on the path."""
-    if not config.pluginmanager.is_registered(pytest_plugin):
-        config.pluginmanager.register(pytest_plugin, "slurmpy")
+    if not config.pluginmanager.is_registered(pytest_slurmpy):
+        config.pluginmanager.register(pytest_slurmpy, "pytest_slurmpy")
 
 
 @pytest.fixture(scope="session")

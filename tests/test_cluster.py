@@ -763,15 +763,43 @@ def test_it_finds_a_way_without_namespaces_or_says_so(tmp_path: Path) -> None:
 # The pytest plugin.
 
 
+def test_the_plugin_leaves_other_projects_alone(tmp_path: Path) -> None:
+    """The package, whose library may be missing or of another Slurm, is not even imported."""
+    (tmp_path / "test_other.py").write_text(
+        "import sys\ndef test_it(): assert not [x for x in sys.modules if x.startswith('slurmpy')]"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "pytest_slurmpy",
+            tmp_path,
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Slurm" not in done.stdout
+
+
 def test_the_plugin_gives_a_cluster_with_the_options_of_the_project(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         textwrap.dedent("""
             import pytest
-            from slurmpy.testing import pytest_plugin
+            import pytest_slurmpy
+            import slurmpy
 
             def pytest_configure(config):
-                if not config.pluginmanager.is_registered(pytest_plugin):
-                    config.pluginmanager.register(pytest_plugin)
+                if not config.pluginmanager.is_registered(pytest_slurmpy):
+                    config.pluginmanager.register(pytest_slurmpy)
 
             @pytest.fixture(scope="session")
             def slurm_cluster_options():

@@ -75,10 +75,14 @@ def test_wheel_holds_the_compiled_module_and_nothing_of_the_build(wheel: Path) -
         (metadata,) = (name for name in names if name.endswith("dist-info/METADATA"))
         fields = Parser().parsestr(archive.read(metadata).decode())
         (points,) = (name for name in names if name.endswith("entry_points.txt"))
-        assert "= slurmpy.testing.pytest_plugin" in archive.read(points).decode()
+        assert "= pytest_slurmpy" in archive.read(points).decode()
     assert [name for name in names if name.startswith("slurmpy/_slurm.") and name.endswith(".so")]
     assert "slurmpy/py.typed" in names
-    assert {name.split("/")[0] for name in names} == {"slurmpy", metadata.split("/")[0]}
+    assert {name.split("/")[0] for name in names} == {
+        "pytest_slurmpy.py",
+        "slurmpy",
+        metadata.split("/")[0],
+    }
     assert not [name for name in names if name.endswith((".h", ".c"))]
     assert fields["Name"] == "slurmpy-cffi"
     assert fields["License-Expression"] == "GPL-2.0-or-later"

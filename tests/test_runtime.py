@@ -551,3 +551,50 @@ def test_handlers_outlive_calls_side_by_side(slurm_cluster: LocalCluster) -> Non
         slurm_cluster.conf,
     )
     assert answer["before"] == answer["after"] == [1, 1]
+
+
+def test_fork_while_a_thread_is_inside_a_call(
+    slurm_cluster: LocalCluster, conf: Callable[..., Path]
+) -> None:
+    """The child has none of the threads that hold what it needs."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="5")
+        answer = run(
+            """
+            import json, os, sys, threading, time
+            import slurmpy
+            slurmpy.init(sys.argv[1])
+            slurmpy.fini()
+            _runtime = slurmpy._runtime
+            _runtime.redirect(sys.argv[2])
+            def ask():
+                try:
+                    slurmpy.Jobs.load()
+                except slurmpy.SlurmError:
+                    pass
+            thread = threading.Thread(target=ask)
+            thread.start()
+            time.sleep(0.5)
+            pid = os.fork()
+            if pid == 0:
+                _runtime.redirect(None)
+                slurmpy.init(sys.argv[1])
+                slurmpy.Jobs.load()
+                os._exit(0)
+            deadline = time.monotonic() + 4
+            status = (0, None)
+            while status[0] == 0 and time.monotonic() < deadline:
+                status = os.waitpid(pid, os.WNOHANG)
+                time.sleep(0.05)
+            if status[0] == 0:
+                os.kill(pid, 9)
+            thread.join()
+            print(json.dumps({"status": status[1], "ended": status[0] == pid}))
+            """,
+            slurm_cluster.conf,
+            path,
+        )
+    assert answer["ended"]
+    assert answer["status"] == 0

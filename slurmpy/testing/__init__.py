@@ -2,7 +2,7 @@
 
 `LocalCluster` starts munged, slurmctld and slurmd from the installed packages, on this machine's
 loopback device, as the user that runs the program, and takes all of it away again. With pytest, the
-fixture `slurm_cluster` does so for a whole test run: see `slurmpy.testing.pytest_plugin`.
+fixture `slurm_cluster` does so for a whole test run: see `pytest_slurmpy`.
 """
 
 from __future__ import annotations

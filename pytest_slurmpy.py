@@ -19,12 +19,16 @@ Example:
         @pytest.fixture(scope="session")
         def slurm_cluster_options():
             return {"nodes": 4, "partitions": ["short", "long"]}
+
+The plugin is a module beside the package, and imports the package only for those who use it: pytest
+loads the plugins of all that is installed, and a Slurm that does not fit is to stop nobody else.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,9 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["slurm_cluster", "slurm_cluster_options"]
 
 
-def pytest_report_header() -> str:
-    """Name the versions that the tests run with."""
-    import slurmpy
+def pytest_report_header() -> str | None:
+    """Name the versions that the tests run with, where they are tests of something with slurmpy."""
+    slurmpy = sys.modules.get("slurmpy")
+    if slurmpy is None:
+        return None
     from slurmpy.testing import LocalClusterError
     from slurmpy.testing._programs import find_programs
 
