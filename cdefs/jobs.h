@@ -151,7 +151,8 @@ typedef struct job_info_msg {
 	...;
 } job_info_msg_t;
 
-int slurmpy_load_jobs(time_t update_time, job_info_msg_t **resp, uint16_t show_flags);
+int slurmpy_load_jobs(time_t since, long configuration, job_info_msg_t **resp,
+		      uint16_t show_flags);
 int slurmpy_load_job_user(job_info_msg_t **resp, uint32_t user_id, uint16_t show_flags);
 int slurmpy_load_job(job_info_msg_t **resp, uint32_t job_id, uint16_t show_flags);
 void slurmpy_free_jobs(job_info_msg_t *msg);

@@ -38,6 +38,10 @@ void slurmpy_trial_end(slurmpy_trial_t *trial);
 void slurmpy_init(const char *conf);
 void slurmpy_fini(void);
 void slurmpy_after_fork(void);
+
+/* Of the last call of this thread: who answered, and under which configuration. */
+const char *slurmpy_cluster(void);
+long slurmpy_configuration_number(void);
 int slurmpy_messages_size(void);
 int slurmpy_take_messages(char *buf, int size);
 void free(void *memory);

@@ -4,6 +4,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +21,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef __GLIBC__
+#error "slurmpy needs the GNU C library"
+#endif
 
 #include <slurm/slurm.h>
 #include <slurm/slurm_errno.h>
@@ -101,7 +106,9 @@ static void slurmpy_catch_messages(void)
 	    status.st_ino == slurmpy_messages_status.st_ino)
 		goto done;
 	if (slurmpy_messages_file)
-		slurmpy_messages_file->_fileno = -1; /* libslurm closes it, and not the host's */
+		/* libslurm closes the file that it had, and would close what the host has
+		 * opened under the number since. */
+		slurmpy_messages_file->_fileno = -1;
 	slurmpy_messages = -1;
 	fd = memfd_create("slurmpy", MFD_CLOEXEC);
 	if (fd < 0)
@@ -173,6 +180,8 @@ static void slurmpy_hear(void)
 	} else {
 		got = pread(slurmpy_messages, slurmpy_said, SLURMPY_LONGEST / 2, from);
 		if (got == SLURMPY_LONGEST / 2)
+			memcpy(slurmpy_said + got - 5, "\n...\n", 5);
+		if (got == SLURMPY_LONGEST / 2)
 			more = pread(slurmpy_messages, slurmpy_said + got, SLURMPY_LONGEST / 2,
 				     end - SLURMPY_LONGEST / 2);
 	}
@@ -204,10 +213,48 @@ static int slurmpy_take_messages(char *buf, int size)
 static pthread_rwlock_t slurmpy_configuration =
 	PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static int slurmpy_ready = 0;
+/* Counts the configurations that there were. */
+static long slurmpy_number = 0;
 
-/* libslurm sets SIGALRM to its default, which ends the process, while munge is asked, and
- * toggles SIGPIPE while it sends; two threads at it can leave it so. In the calling thread
- * both wait until the call is over, and the last call to end puts back what the first found. */
+static __thread char slurmpy_answered_by[256];
+static __thread long slurmpy_answered_under;
+
+static const char *slurmpy_cluster(void)
+{
+	return slurmpy_answered_by;
+}
+
+static long slurmpy_configuration_number(void)
+{
+	return slurmpy_answered_under;
+}
+
+/* While munge is asked, its plugin sets SIGALRM to the default, which ends the process. The
+ * plugin finds the function for it in the global scope, where this one stands before
+ * libslurm's (see _runtime.py) and leaves that signal alone. */
+typedef void (*slurmpy_handler_t)(int);
+
+slurmpy_handler_t slurm_xsignal(int number, slurmpy_handler_t handler)
+{
+	static slurmpy_handler_t (*theirs)(int, slurmpy_handler_t);
+	struct sigaction action;
+	char name[32];
+	void *library;
+
+	if (number == SIGALRM)
+		return sigaction(number, NULL, &action) == 0 ? action.sa_handler : SIG_ERR;
+	if (!theirs) {
+		snprintf(name, sizeof(name), "libslurm.so.%ld", slurm_api_version() >> 16);
+		library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+		if (library)
+			*(void **) &theirs = dlsym(library, "slurm_xsignal");
+	}
+	return theirs ? theirs(number, handler) : signal(number, handler);
+}
+
+/* libslurm also toggles SIGPIPE while it sends, and two threads at it can leave it so. In the
+ * calling thread both signals wait until the call is over, and the last call to end puts back
+ * what the first found. */
 static const int slurmpy_signals[] = { SIGALRM, SIGPIPE };
 #define SLURMPY_SIGNALS 2
 
@@ -233,23 +280,38 @@ static void slurmpy_guard_signals(void)
 	pthread_mutex_unlock(&slurmpy_signals_lock);
 }
 
-static void slurmpy_release_signals(void)
+static int slurmpy_same_handling(const struct sigaction *one, const struct sigaction *other)
 {
-	struct sigaction now;
+	return one->sa_handler == other->sa_handler && one->sa_flags == other->sa_flags &&
+	       memcmp(&one->sa_mask, &other->sa_mask, sizeof(one->sa_mask)) == 0;
+}
+
+static void slurmpy_restore_signals(void)
+{
+	struct sigaction now, *before;
 	int i;
 
+	for (i = 0; i < SLURMPY_SIGNALS; i++) {
+		before = &slurmpy_actions[i];
+		if (sigaction(slurmpy_signals[i], NULL, &now) != 0 ||
+		    slurmpy_same_handling(&now, before))
+			continue;
+		/* Another handler is one that the host has set meanwhile. */
+		if (now.sa_handler == before->sa_handler || now.sa_handler == SIG_DFL ||
+		    now.sa_handler == SIG_IGN)
+			sigaction(slurmpy_signals[i], before, NULL);
+	}
+}
+
+static void slurmpy_release_signals(void)
+{
 	pthread_mutex_lock(&slurmpy_signals_lock);
 	slurmpy_hear();
 	if (--slurmpy_calls == 0 && slurmpy_messages_end() > 0 &&
 	    ftruncate(slurmpy_messages, 0) < 0)
 		slurmpy_said_length = 0;
 	if (slurmpy_calls == 0)
-		for (i = 0; i < SLURMPY_SIGNALS; i++)
-			/* A handler that the host has set meanwhile is the host's. */
-			if (sigaction(slurmpy_signals[i], NULL, &now) == 0 &&
-			    now.sa_handler != slurmpy_actions[i].sa_handler &&
-			    (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN))
-				sigaction(slurmpy_signals[i], &slurmpy_actions[i], NULL);
+		slurmpy_restore_signals();
 	pthread_mutex_unlock(&slurmpy_signals_lock);
 	pthread_sigmask(SIG_SETMASK, &slurmpy_mask, NULL);
 }
@@ -261,6 +323,9 @@ static int slurmpy_enter(void)
 		pthread_rwlock_unlock(&slurmpy_configuration);
 		return 0;
 	}
+	snprintf(slurmpy_answered_by, sizeof(slurmpy_answered_by), "%s",
+		 slurm_conf.cluster_name ? slurm_conf.cluster_name : "");
+	slurmpy_answered_under = slurmpy_number;
 	slurmpy_catch_messages();
 	slurmpy_guard_signals();
 	errno = 0;
@@ -277,10 +342,14 @@ static int slurmpy_leave(int rc)
 	return rc;
 }
 
-static int slurmpy_load_jobs(time_t since, job_info_msg_t **resp, uint16_t show_flags)
+/* The time of an answer is one of the controller that gave it. */
+static int slurmpy_load_jobs(time_t since, long configuration, job_info_msg_t **resp,
+			     uint16_t show_flags)
 {
 	if (!slurmpy_enter())
 		return SLURMPY_NOT_READY;
+	if (configuration != slurmpy_number)
+		since = 0;
 	return slurmpy_leave(slurm_load_jobs(since, resp, show_flags));
 }
 
@@ -411,6 +480,7 @@ typedef struct {
 	int timed_out;
 	char text[8192];
 	int text_length;
+	int started;
 	pid_t child;
 	int words;
 	int results;
@@ -501,6 +571,7 @@ static void slurmpy_take_words(slurmpy_trial_t *trial)
 
 			memmove(trial->text + size / 2, trial->text + size / 2 + drop,
 				trial->text_length - size / 2 - drop);
+			memcpy(trial->text + size / 2, "\n...\n", 5);
 			trial->text_length -= drop;
 		}
 		memcpy(trial->text + trial->text_length, buf, got);
@@ -544,6 +615,7 @@ static int slurmpy_trial_start(slurmpy_trial_t *trial, const char *conf)
 		trial->child = 0;
 		return error;
 	}
+	trial->started = 1;
 	trial->words = words[0];
 	trial->results = results[0];
 	trial->since = slurmpy_now_ms();
@@ -580,8 +652,11 @@ static int slurmpy_trial_step(slurmpy_trial_t *trial)
 	return !trial->timed_out;
 }
 
+/* Also for a trial that was not started. */
 static void slurmpy_trial_end(slurmpy_trial_t *trial)
 {
+	if (!trial->started)
+		return;
 	if (trial->child) {
 		kill(trial->child, SIGKILL);
 		while (waitpid(trial->child, NULL, 0) < 0 && errno == EINTR)
@@ -603,6 +678,7 @@ static void slurmpy_init(const char *conf)
 		slurm_conf_destroy();
 	slurmpy_configure(conf);
 	slurmpy_has_plugins = 1;
+	slurmpy_number++;
 	slurmpy_ready = 1;
 	pthread_rwlock_unlock(&slurmpy_configuration);
 	if (kept)
@@ -628,6 +704,8 @@ static void slurmpy_after_fork(void)
 
 	slurmpy_configuration = fresh;
 	pthread_mutex_init(&slurmpy_signals_lock, NULL);
+	if (slurmpy_calls)
+		slurmpy_restore_signals();
 	slurmpy_calls = 0;
 	slurmpy_part_messages();
 }

@@ -11,7 +11,6 @@ import grp
 import pwd
 import time
 
-from slurmpy import _runtime
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Field
 from slurmpy.errors import ClosedError, UnsupportedField
@@ -34,12 +33,16 @@ class Snapshot:
         message: What owns the memory of the records; None where each record owns its own.
         cluster: The cluster that answered.
         now: The moment, as a Unix timestamp.
+        configuration: The number of the configuration under which it was asked.
     """
 
-    __slots__ = ("cluster", "groups", "message", "now", "users")
+    __slots__ = ("cluster", "configuration", "groups", "message", "now", "users")
 
-    def __init__(self, message: Any, cluster: str | None, now: float) -> None:
+    def __init__(
+        self, message: Any, cluster: str | None, now: float, configuration: int = 0
+    ) -> None:
         """See the class."""
+        self.configuration = configuration
         self.message = message
         self.cluster = cluster
         self.now = now
@@ -76,7 +79,8 @@ def load_message(out: Any) -> Snapshot:
     # PyPy frees in time only where it knows how much there is to free; the texts of a record
     # take about as much as the record.
     message = ffi.gc(out[0], lib.slurmpy_free_jobs, size=2 * size)
-    return Snapshot(message, _runtime.cluster_name(), time.time())
+    cluster = ffi.string(lib.slurmpy_cluster()).decode()
+    return Snapshot(message, cluster, time.time(), lib.slurmpy_configuration_number())
 
 
 class Closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+from slurmpy import _slurm
 from slurmpy._ffi import ffi, lib
 from slurmpy.errors import ConfigurationError, plain, rpc_error
 
@@ -21,8 +22,8 @@ _ready = False
 _config: str | None = None
 _default: str | None = None
 _cluster: str | None = None
-# Slurm's plugins take libslurm's symbols from the global scope. This makes the library that is
-# loaded already global, and no other: the interpreter's dlopen flags stay as they are.
+# Slurm's plugins take libslurm's symbols from the global scope. This makes the libraries that are
+# loaded already global, and no others: the interpreter's dlopen flags stay as they are.
 _libslurm: object = None
 
 
@@ -148,7 +149,9 @@ def _start() -> None:
     global _ready, _cluster, _libslurm
     if _libslurm is None:
         soname = f"libslurm.so.{lib.slurm_api_version() >> 16}"
-        _libslurm = ffi.dlopen(soname, ffi.RTLD_GLOBAL | ffi.RTLD_LAZY)
+        flags = ffi.RTLD_GLOBAL | ffi.RTLD_LAZY
+        # In this order: the compiled module has a function in place of one of libslurm's.
+        _libslurm = (ffi.dlopen(_slurm.__file__, flags), ffi.dlopen(soname, flags))
     config = _config or _default
     path = ffi.NULL if config is None else os.fsencode(config)
     _try(path)
@@ -169,10 +172,10 @@ def _stop() -> None:
 def _try(path: object) -> None:
     """Raises what a trial in a child process ran into."""
     trial = ffi.new("slurmpy_trial_t *")
-    error = lib.slurmpy_trial_start(trial, path)
-    if error:
-        raise rpc_error(error, 0, "making a child process for a trial of Slurm")
     try:
+        error = lib.slurmpy_trial_start(trial, path)
+        if error:
+            raise rpc_error(error, 0, "making a child process for a trial of Slurm")
         while lib.slurmpy_trial_step(trial):
             pass
     finally:

@@ -630,17 +630,16 @@ class Job(Record):
             'sleeper'
         """
         wanted = self.id
-        _runtime.ensure()
-        if self._cluster not in (None, _runtime.cluster_name()):
-            msg = (
-                f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
-                f"{_runtime.cluster_name()}: call slurmpy.init() with its configuration"
-            )
-            raise ConfigurationError(msg)
         out = ffi.new("job_info_msg_t **")
         rc = _runtime.call(lib.slurmpy_load_job, out, wanted, SHOW)
         check(rc, f"loading job {wanted}")
         owner = load_message(out)
+        if self._cluster not in (None, owner.cluster):
+            msg = (
+                f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
+                f"{owner.cluster}: call slurmpy.init() with its configuration"
+            )
+            raise ConfigurationError(msg)
         ptr = _choose(owner.message, wanted)
         if self._record[1] is not None and ptr.job_id != wanted:
             # The array has other tasks yet, and this one is gone.

@@ -48,7 +48,8 @@ class _Table:
         self.snapshot = snapshot
         self._array: Any = snapshot.message.job_array if snapshot else None
         self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
-        self._lock = threading.Lock()
+        # Signal handlers of the host may come back while their thread is inside.
+        self._lock = threading.RLock()
         self._closed = False
         #: The jobs that closing ends: those that the collection has made. By identity.
         self._made: dict[int, Job] = {}
@@ -81,11 +82,8 @@ class _Table:
             return int(self.snapshot.message.record_count)
         return sum(map(len, self.clusters.values()))
 
-    def job(self, cluster: str, job_id: int) -> Job:
-        """A job, made where that was not done before."""
-        return self._job(self.clusters[cluster], job_id)
-
-    def _job(self, jobs: dict[int, Job | int], job_id: int) -> Job:
+    def job(self, jobs: dict[int, Job | int], job_id: int) -> Job:
+        """A job of one cluster's, made where that was not done before."""
         job = jobs[job_id]
         if isinstance(job, Job):
             return job
@@ -114,7 +112,7 @@ class _Table:
         for cluster, jobs in list(self.clusters.items()):
             for job_id in list(jobs):
                 if job_id in jobs:
-                    yield cluster, self._job(jobs, job_id)
+                    yield cluster, self.job(jobs, job_id)
 
     def has_made(self, job: Job) -> bool:
         """Whether closing ends the job."""
@@ -134,13 +132,12 @@ class _Table:
             if made:
                 self._made[id(job)] = job
 
-    def take(self, cluster: str, job_id: int) -> Job:
+    def take(self, jobs: dict[int, Job | int], job_id: int) -> Job:
         """Takes a job out; it stays readable when the collection is closed."""
-        job = self.job(cluster, job_id)
-        clusters = self.clusters
+        job = self.job(jobs, job_id)
         with self._lock:
             self._made.pop(id(job), None)
-            del clusters[cluster][job_id]
+            del jobs[job_id]
         return job
 
     def home(self) -> str:
@@ -239,7 +236,7 @@ class Jobs:
         self._names = False
         self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
         self._uid: int | None = None
-        self._reloading = threading.Lock()
+        self._reloading = threading.RLock()
         if jobs is not None:
             self.update(jobs)
 
@@ -331,12 +328,10 @@ class Jobs:
 
     def _ask(self, before: Snapshot | None = None) -> Snapshot | None:
         """The controller's jobs; None where nothing has changed since a snapshot."""
-        _runtime.ensure()
         out = ffi.new("job_info_msg_t **")
         if self._uid is None:
-            known = before is not None and before.cluster == _runtime.cluster_name()
-            since = before.message.last_update if before and known else 0
-            rc = _runtime.call(lib.slurmpy_load_jobs, since, out, self._show)
+            known = (before.message.last_update, before.configuration) if before else (0, 0)
+            rc = _runtime.call(lib.slurmpy_load_jobs, *known, out, self._show)
         else:
             rc = _runtime.call(lib.slurmpy_load_job_user, out, self._uid, self._show)
         if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
@@ -357,7 +352,7 @@ class Jobs:
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
         for cluster, job_id in old.entries():
             if job_id not in clusters.get(cluster, {}):
-                job = old.job(cluster, job_id)
+                job = old.job(old.clusters[cluster], job_id)
                 detach(job)
                 new.add(cluster, job, made=old.has_made(job))
 
@@ -371,9 +366,10 @@ class Jobs:
     def close(self) -> None:
         """Ends the use of the collection.
 
-        From then on, the collection and the jobs that it has given raise `ClosedError`. Slurm's
-        memory is freed when nobody reads it any more: jobs that were taken out, and collections
-        made of this one, keep it. Closing twice does nothing.
+        From then on, the collection and the jobs that it has given raise `ClosedError`; those that
+        it gave before a `reload` that found changes are no longer its own. Slurm's memory is freed
+        when nobody reads it any more: jobs that were taken out, and collections made of this one,
+        keep it. Closing twice does nothing.
 
         Example:
             >>> import slurmpy
@@ -402,13 +398,14 @@ class Jobs:
 
     # ---- the mapping ----
 
-    def _find(self, key: Key) -> tuple[str, int]:
-        """The cluster and the id that a key means; KeyError where it is not there."""
+    def _find(self, key: Key) -> tuple[dict[int, Job | int], int]:
+        """The jobs of the cluster that a key means, and the id; KeyError where it is not there."""
         table = self._open()
         cluster, job_id = key if _is_pair(key) else (table.home(), key)
-        if job_id not in table.clusters.get(cluster, {}):
+        jobs = table.clusters.get(cluster, {})
+        if job_id not in jobs:
             raise KeyError(key)
-        return cluster, job_id
+        return jobs, job_id
 
     if TYPE_CHECKING:
 
@@ -609,9 +606,10 @@ class Jobs:
             >>> Jobs("1").popitem()
             (1, slurmpy.Job(1))
         """
-        for cluster, job_id in reversed(list(self._open().entries())):
-            self._changed = True
-            return job_id, self._open().take(cluster, job_id)
+        for jobs in reversed(list(self._open().clusters.values())):
+            for job_id in reversed(list(jobs)):
+                self._changed = True
+                return job_id, self._open().take(jobs, job_id)
         msg = "the collection is empty"
         raise KeyError(msg)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from slurmpy._ffi import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from slurmpy.testing import LocalCluster
 
@@ -216,29 +216,60 @@ def test_needs_no_interpreter(slurm_cluster: LocalCluster, executable: str) -> N
     assert "ConfigurationError" in answer["kinds"]
 
 
-def test_what_the_host_left_for_its_exit_is_done_once(tmp_path: Path) -> None:
+def test_what_the_host_left_for_its_exit_is_not_the_childs(tmp_path: Path) -> None:
     """The trial ends a child of ours: neither buffers nor handlers of the host are its to run."""
     (tmp_path / "slurm.conf").touch()  # libslurm calls exit() over it
     answer = run(
         """
-        import ctypes, json, sys
+        import ctypes, json, os, sys
         import slurmpy
         libc = ctypes.CDLL(None)
-        text = ctypes.c_char_p(b"host ends")
-        libc.__cxa_atexit(ctypes.cast(libc.puts, ctypes.c_void_p), text, None)
+        path = ctypes.c_char_p(sys.argv[2].encode())
+        libc.__cxa_atexit(ctypes.cast(libc.mkdir, ctypes.c_void_p), path, None)
         libc.printf(b"in the buffer of C ")
         sys.stdout.write("in the buffer of Python ")
         try:
             slurmpy.init(sys.argv[1])
-        except slurmpy.ConfigurationError:
+        except slurmpy.ConfigurationError as error:
             print()
-            print(json.dumps({"raised": True}))
+            print(json.dumps({"text": str(error), "done": os.path.exists(sys.argv[2])}))
         """,
         tmp_path / "slurm.conf",
+        tmp_path / "done",
     )
-    assert answer["raised"]
-    for text in ("in the buffer of C", "in the buffer of Python", "host ends"):
+    assert not answer["done"]
+    assert (tmp_path / "done").exists()
+    assert "buffer" not in answer["text"]
+    for text in ("in the buffer of C", "in the buffer of Python"):
         assert answer["stdout"].count(text) == 1
+
+
+def test_trial_does_not_outlive_the_host(conf: Callable[..., Path]) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="30")
+        code = "import sys, slurmpy; slurmpy.init(sys.argv[1])"
+        with subprocess.Popen([sys.executable, "-c", code, str(path)]) as host:
+            connection, _ = silent.accept()
+            children = Path(f"/proc/{host.pid}/task/{host.pid}/children")
+            (child,) = children.read_text().split()
+            host.kill()
+            connection.close()
+    deadline = time.monotonic() + SOON
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_first_and_last_words_of_many(conf: Callable[..., Path]) -> None:
+    path = conf()
+    with path.open("a") as file:
+        file.writelines(f"Broken{number}=x\n" for number in range(2000))
+    answer = run(ASK, path)
+    assert "Broken0" in answer["text"]
+    assert "fatal: " in answer["text"]
+    assert len(answer["text"]) < 9000
 
 
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "reap"])
@@ -512,11 +543,13 @@ def test_alarm_during_a_call_is_the_hosts(slurm_cluster: LocalCluster) -> None:
     """While it asks munge, libslurm sets SIGALRM to its default, which ends the process."""
     answer = run(
         """
-        import json, signal, sys
+        import json, signal, sys, threading, time
         import slurmpy
         slurmpy.init(sys.argv[1])
         alarms = []
         signal.signal(signal.SIGALRM, lambda *_: alarms.append(1))
+        # The kernel gives the signal to a thread that does not hold it back.
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
         for _ in range(500):
             slurmpy.Jobs.load()
