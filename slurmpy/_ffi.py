@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from slurmpy._slurm import ffi, lib
+try:
+    from slurmpy._slurm import ffi, lib
+except ModuleNotFoundError as error:
+    if error.name != "slurmpy._slurm":
+        raise
+    msg = (
+        "slurmpy is imported from a checkout that was not compiled: leave its folder if "
+        "slurmpy-cffi is installed, or compile it with `pip install --editable .` or `make demo`"
+    )
+    raise ImportError(msg) from error
 
 __all__ = ["MAJOR", "ffi", "lib"]
 

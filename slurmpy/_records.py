@@ -90,7 +90,10 @@ class Closed:
 
     def __getattr__(self, member: str) -> Any:
         """No member can be read."""
-        msg = "the collection of this job was closed: take it out with pop() or copy.copy() before"
+        msg = (
+            "the collection of this job was closed: take a job that is to stay out before, with "
+            "pop() or copy.copy()"
+        )
         raise ClosedError(msg)
 
 

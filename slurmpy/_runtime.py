@@ -182,9 +182,20 @@ def _try(path: object) -> None:
         lib.slurmpy_trial_end(trial)
     words = plain(ffi.string(trial.text).decode("utf-8", "replace"))
     if trial.stage != lib.SLURMPY_ANSWERED:
-        where = _config or _default or os.environ.get("SLURM_CONF") or "Slurm's own default"
-        why = words or ("no answer in time" if trial.timed_out else "the trial ended silently")
-        msg = f"Slurm cannot be used with the configuration {where}: {why}"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(_unusable(words, timed_out=bool(trial.timed_out)))
     if trial.rc and lib.SLURM_NO_CHANGE_IN_DATA not in (trial.rc, trial.error):
         raise rpc_error(trial.rc, trial.error, words or "asking the controller")
+
+
+def _unusable(words: str, *, timed_out: bool) -> str:
+    """What is wrong with the configuration, in a sentence and in Slurm's words."""
+    # It was not given the time.
+    words = words.partition(", retrying in")[0]
+    why = words or ("no answer in time" if timed_out else "it ended without a word")
+    config = _config or _default or os.environ.get("SLURM_CONF")
+    if config:
+        return f"Slurm cannot be used with the configuration {config}: {why}"
+    return (
+        "Slurm cannot be used with the configuration that it finds by itself; SLURM_CONF is not "
+        f"set, which would name another: {why}"
+    )

@@ -19,7 +19,6 @@ An error of a code that has no class of its own is an `RPCError` with its number
 from __future__ import annotations
 
 import errno as _errno
-import operator
 
 from slurmpy._ffi import MAJOR, ffi, lib
 
@@ -45,6 +44,11 @@ class SlurmError(Exception):
     """Whatever slurmpy raises for a reason of Slurm's."""
 
 
+def _strerror(error: RPCError) -> str:
+    """The same as ``msg``: what `OSError`, which some of the classes are too, calls its text."""
+    return error.msg
+
+
 class RPCError(SlurmError):
     """A call to Slurm failed.
 
@@ -57,6 +61,7 @@ class RPCError(SlurmError):
         name: The code's name, such as ``"ESLURM_INVALID_JOB_ID"``; the number as text where no
             table has it.
         msg: Slurm's text for the code (``slurm_strerror``).
+        detail: What was asked for, and what Slurm said on the way.
 
     Example:
         >>> from slurmpy import RPCError
@@ -70,8 +75,7 @@ class RPCError(SlurmError):
     errno: Any
     name: str
     msg: str
-    # What OSError, which some of the classes are too, calls its text.
-    strerror: Any = property(operator.attrgetter("msg"))
+    strerror: Any = property(_strerror)
 
     #: Slurm's code -> class, filled by the classes below.
     _classes: ClassVar[dict[str, type[RPCError]]] = {}

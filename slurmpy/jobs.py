@@ -92,7 +92,9 @@ class _Table:
                 raise ClosedError(_CLOSED)
             job = jobs[job_id]
             if not isinstance(job, Job):
-                job = jobs[job_id] = Job._at(self._array + job, self.snapshot, job_id)
+                ptr = self._array + job
+                # The record's own id, whatever number that is equal to it was asked for.
+                job = jobs[job_id] = Job._at(ptr, self.snapshot, ptr.job_id)
                 self._made[id(job)] = job
         return job
 

@@ -20,6 +20,7 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, Union
 
@@ -1089,3 +1090,12 @@ def test_frozen_reload(aged: Aging, name: str) -> None:
     with pytest.raises(slurmpy.ClosedError):
         _ = survivor.name
     assert still(own) == aged.values
+
+
+@pytest.mark.parametrize("kind", [float, Fraction])
+def test_keys_stay_ints(held: list[int], kind: type) -> None:
+    """As a dict's do: an equal number finds the job, and does not become its id."""
+    jobs = Jobs.load()
+    assert type(jobs[kind(held[0])]._id) is int
+    assert repr(jobs[held[0]]) == f"slurmpy.Job({held[0]})"
+    assert {type(key) for key in jobs.to_dict()} == {int}
