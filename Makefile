@@ -37,8 +37,8 @@ build: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist
 
 clean:
-	rm -rf $(VENV) .nox build dist docs/_build docs/generated *.egg-info slurmpy/_slurm.* \
-		.mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .nox build dist docs/_build docs/generated *.egg-info slurmpy/_slurm.c \
+		slurmpy/_slurm.*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: $(BUILT_FROM)

@@ -1,7 +1,7 @@
 """A pytest plugin: the fixture `slurm_cluster`, a real Slurm for a whole test run.
 
-Installing the package with its extra `test` installs the plugin; there is nothing to configure. The
-cluster starts with the first test that asks for it.
+It comes with the package; there is nothing to configure. The cluster starts with the first test
+that asks for it and serves the whole run, so that jobs of earlier tests are still there.
 
 Example:
     A test of a program that submits a job::
@@ -9,8 +9,10 @@ Example:
         import slurmpy
 
         def test_submits(slurm_cluster):
-            slurm_cluster.run("sbatch", "--wrap", "sleep 60")
-            assert len(slurmpy.Jobs.load()) == 1
+            job_id = int(slurm_cluster.run("sbatch", "--parsable", "--hold", "--wrap=true"))
+            assert slurmpy.Job.load(job_id).state == "PENDING"
+
+    A program that the test starts needs the environment ``slurm_cluster.env``.
 
     Another kind of cluster, in ``conftest.py``::
 

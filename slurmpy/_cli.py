@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 import time
@@ -47,6 +48,9 @@ SHORT_STATES = {
     "SUSPENDED": "S",
     "TIMEOUT": "TO",
 }
+# As squeue writes them.
+JOB_NUMBER = re.compile(r"[0-9]+(_[0-9]+|_\[[-0-9,:%]+\]|\+[0-9]+)?")
+STEP_NUMBER = re.compile(r"[0-9]+([_+][0-9]+)?\.\w+")
 # In these states what keeps or ended the job says more than where it would run or ran.
 REASON_STATES = {"PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED"}
 
@@ -98,7 +102,7 @@ def job_row(job: slurmpy.Job) -> tuple[str, ...]:
         job_number(job),
         job.partition,
         job.name,
-        job.user_name,
+        job.user_id if job.user_name is None else job.user_name,
         SHORT_STATES.get(job.state, job.state),
         duration(job.run_time),
         job.num_nodes,
@@ -140,10 +144,11 @@ def print_in_colour(lines: list[str], states: list[str]) -> None:
     Console(soft_wrap=True, highlight=False).print(Text("\n").join(texts))
 
 
-def print_jobs(user: str | None) -> None:
+def print_jobs(user: str | int | None) -> None:
     """Print the table of all jobs, or of one user's."""
-    who = int(user) if user and user.isdecimal() else user
-    with slurmpy.Jobs.load(user=who) as collection:
+    if isinstance(user, str) and user.isdecimal():
+        user = int(user)
+    with slurmpy.Jobs.load(user=user) as collection:
         jobs = list(collection.values())
         lines = table(jobs)
         if sys.stdout.isatty() and find_spec("rich"):
@@ -166,10 +171,22 @@ def find_job(number: str) -> slurmpy.Job:
     """The job that squeue calls by this number; for a task that waits, the record of them all.
 
     Raises:
+        ValueError: It is no number of a job.
         LookupError: slurmctld knows none.
     """
+    shown = printable(number)
+    if STEP_NUMBER.fullmatch(number):
+        msg = f"{shown} is a step of a job, and steps are not supported yet"
+        raise ValueError(msg)
+    if not JOB_NUMBER.fullmatch(number):
+        msg = f"{shown or 'the empty text'} is no job id, such as 12, 12_3, 12_[4-9] or 12+1"
+        raise ValueError(msg)
+    unknown = f"slurmctld knows no job {shown}"
     if number.isdecimal():
-        return slurmpy.Job.load(int(number))
+        try:
+            return slurmpy.Job.load(int(number))
+        except slurmpy.InvalidJobId as error:
+            raise LookupError(unknown) from error
     array, _, task = number.partition("_")
     for job in slurmpy.Jobs.load().values():
         if job_number(job) == number:
@@ -177,14 +194,13 @@ def find_job(number: str) -> slurmpy.Job:
         waiting = job.array_tasks_waiting
         if waiting and task.isdecimal() and array == str(job.array_id) and waits(task, waiting):
             return job
-    msg = f"slurmctld knows no job {printable(number)}"
-    raise LookupError(msg)
+    raise LookupError(unknown)
 
 
 def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     top = argparse.ArgumentParser(
-        prog="python -m slurmpy",
+        prog="python -m slurmpy" if sys.argv[0].endswith("__main__.py") else "slurmpy",
         description="A quick look at a Slurm cluster's jobs.",
         allow_abbrev=False,
     )
@@ -193,7 +209,11 @@ def parser() -> argparse.ArgumentParser:
     jobs = commands.add_parser(
         "jobs", help="list all jobs that slurmctld remembers, those that have ended included"
     )
-    jobs.add_argument("--user", metavar="USER", help="only this user's (a name or a uid)")
+    whose = jobs.add_mutually_exclusive_group()
+    whose.add_argument("-u", "--user", metavar="USER", help="only this user's (a name or a uid)")
+    whose.add_argument(
+        "--me", dest="user", action="store_const", const=os.getuid(), help="only your own"
+    )
     job = commands.add_parser("job", help="show every attribute of one job")
     job.add_argument("number", metavar="ID", help="as squeue writes it: 12, 12_3, '12_[4-9]', 12+1")
     demo = commands.add_parser(

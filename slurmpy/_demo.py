@@ -33,7 +33,7 @@ On a machine that has a Slurm cluster:  {python} -m slurmpy jobs
 
 
 def cluster() -> LocalCluster:
-    """The cluster of the demo: four nodes, each with two GPUs that are none."""
+    """The cluster of the demo: four nodes, each with two made-up GPUs."""
     return LocalCluster(
         nodes=4,
         cpus=8,

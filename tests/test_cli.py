@@ -100,7 +100,20 @@ def test_jobs_of_one_user(slurm_cluster: LocalCluster, queue: dict[str, str]) ->
     me = pwd.getpwuid(os.getuid()).pw_name
     numbers = {row[0] for row in cells(cli(slurm_cluster.env, "jobs", "--user", me))}
     assert set(queue.values()) <= numbers
+    assert {row[0] for row in cells(cli(slurm_cluster.env, "jobs", "--me"))} == numbers
+    assert {row[0] for row in cells(cli(slurm_cluster.env, "jobs", "-u", me))} == numbers
     assert cells(cli(slurm_cluster.env, "jobs", "--user", "daemon")) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can submit a job as somebody else")
+def test_a_user_without_a_name_is_shown_by_uid(slurm_cluster: LocalCluster) -> None:
+    uid = 54321
+    with pytest.raises(KeyError):
+        pwd.getpwuid(uid)
+    words = ("setpriv", f"--reuid={uid}", "--clear-groups", "sbatch", "--parsable", "--hold")
+    number = slurm_cluster.run(*words, "--output=/dev/null", "--wrap=true", cwd="/").strip()
+    (row,) = (row for row in cells(cli(slurm_cluster.env, "jobs")) if row[0] == number)
+    assert row[3] == str(uid)
 
 
 @pytest.mark.parametrize("kind", ["held", "array", "het", "failed"])
@@ -131,6 +144,25 @@ def test_unknown_job_is_one_line(slurm_cluster: LocalCluster, number: str) -> No
     message = cli(slurm_cluster.env, "job", number, status=1)
     assert message.startswith("slurmpy: ")
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["99999", "99999_1", "99999+1"])
+def test_unknown_jobs_are_told_alike(slurm_cluster: LocalCluster, number: str) -> None:
+    message = cli(slurm_cluster.env, "job", number, status=1)
+    assert message == f"slurmpy: slurmctld knows no job {number}\n"
+
+
+@pytest.mark.parametrize("number", ["nonsense", "-1", "1_", "1+", "1_a", "", "1 2"])
+def test_what_is_no_number_of_a_job_is_not_looked_for(number: str) -> None:
+    env = {**os.environ, "SLURM_CONF": "/nowhere/slurm.conf"}
+    shown = number or "the empty text"
+    assert cli(env, "job", number, status=1).startswith(f"slurmpy: {shown} is no job id")
+
+
+@pytest.mark.parametrize("number", ["3.0", "3.batch", "3_1.0", "3+1.extern"])
+def test_a_step_is_told_from_a_job(number: str) -> None:
+    env = {**os.environ, "SLURM_CONF": "/nowhere/slurm.conf"}
+    assert f"{number} is a step" in cli(env, "job", number, status=1)
 
 
 def test_unknown_user_is_one_line(slurm_cluster: LocalCluster) -> None:

@@ -102,6 +102,29 @@ def test_installing_is_quick_and_gives_a_working_package(
     argv = [str(python), "-I", "-m", "slurmpy", "jobs"]
     done = subprocess.run(argv, env=slurm_cluster.env, check=True, capture_output=True, text=True)
     assert done.stdout.startswith("JOBID")
+    # The command does not look into the folder that it runs in, where the package is not compiled.
+    done = subprocess.run(
+        [python.with_name("slurmpy"), "jobs"],
+        cwd=checkout,
+        env=slurm_cluster.env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("JOBID")
+
+
+def test_make_clean_takes_what_was_built_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFTOVERS))
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    built = ("slurmpy/_slurm.c", "slurmpy/_slurm.abi3.so", "build/lib/a.py", "dist/a.whl")
+    for name in built:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    subprocess.run(["make", "-C", folder, "clean"], check=True, capture_output=True)
+    assert {path for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_importing_costs_little() -> None:

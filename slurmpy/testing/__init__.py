@@ -10,3 +10,6 @@ from __future__ import annotations
 from slurmpy.testing.cluster import LocalCluster, LocalClusterError
 
 __all__ = ["LocalCluster", "LocalClusterError"]
+
+# Both say that they are this package's, wherever they are written.
+LocalCluster.__module__ = LocalClusterError.__module__ = __name__

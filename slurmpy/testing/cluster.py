@@ -299,6 +299,11 @@ class LocalCluster:
                 check=False,
             )
         except FileNotFoundError as error:
+            if len(words) == 1 and " " in words[0]:
+                raise LocalClusterError(
+                    f"{words[0]}: give the command as separate arguments:"
+                    f" run({', '.join(repr(word) for word in words[0].split())})"
+                ) from None
             raise LocalClusterError(f"{words[0]} is not installed ({error})") from None
         except subprocess.TimeoutExpired:
             raise LocalClusterError(f"{' '.join(words)}: not done after {timeout} s") from None
