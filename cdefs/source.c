@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -519,6 +520,9 @@ static void slurmpy_child(const char *conf, int words, int results)
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* libslurm flushes stdout, where the host may have left something. */
+	__fpurge(stdout);
+	__fpurge(stderr);
 	dup2(words, STDOUT_FILENO);
 	dup2(words, STDERR_FILENO);
 	/* Where the messages go if the host has had libslurm ready before. */

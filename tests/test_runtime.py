@@ -489,7 +489,8 @@ def test_messages_of_a_forked_child_are_its_own(
             slurmpy.fini()
             text = open(sys.argv[1]).read()
             lines = [x for x in text.splitlines() if not x.startswith("AuthInfo")]
-            open(sys.argv[2], "w").write("\\n".join([*lines, "AuthInfo=socket=/nonexistent/munge"]))
+            with open(sys.argv[2], "w") as file:
+                file.write("\\n".join([*lines, "AuthInfo=socket=/nonexistent/munge"]))
             try:
                 slurmpy.init(sys.argv[2])
             except slurmpy.AuthenticationError:
