@@ -1,5 +1,7 @@
 """Slurm from Python: thin classes over the structs that libslurm gives.
 
+In the examples of the docstrings, ``job_id`` is the id of a running job called ``sleeper``.
+
 >>> import slurmpy
 >>> jobs = slurmpy.Jobs.load()
 >>> jobs[job_id].state

@@ -132,7 +132,8 @@ class Job(Record):
     `Job.load` does both at once, and `Jobs.load` gives all jobs there are.
 
     Everything that can be read of a job is an attribute. A value is `None` exactly where Slurm's
-    own tools show it as not set. Two jobs are equal where cluster and id are.
+    own tools show it as not set; a time limit that they show as UNLIMITED is `None` too. Two jobs
+    are equal where cluster and id are.
 
     Args:
         job_id: The id of the job.

@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterJobs", "JobIds", "JobItems", "JobValues", "Jobs"]
 
-_MISSING: Any = object()
+
+class _Missing:
+    """Stands for an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return "no default"
+
+
+_MISSING: Any = _Missing()
 _CLOSED = "the collection was closed: load a new one with slurmpy.Jobs.load()"
 _SHOWN = 10
 

@@ -385,6 +385,9 @@ def test_a_command_that_fails_says_why(cluster: LocalCluster) -> None:
         cluster.run("nonesuch")
     with pytest.raises(LocalClusterError, match=r"sleep 9: not done after 0.1 s"):
         cluster.run("sleep", "9", timeout=0.1)
+    with pytest.raises(LocalClusterError, match=r"separate arguments"):
+        cluster.run("sbatch --wrap=true")
+    assert LocalClusterError.__module__ == "slurmpy.testing"
 
 
 def test_cancel_all_leaves_idle_nodes(cluster: LocalCluster) -> None:
