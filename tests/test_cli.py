@@ -107,7 +107,7 @@ def test_jobs_of_one_user(slurm_cluster: LocalCluster, queue: dict[str, str]) ->
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can submit a job as somebody else")
 def test_a_user_without_a_name_is_shown_by_uid(slurm_cluster: LocalCluster) -> None:
-    uid = 54321
+    uid = 54322
     with pytest.raises(KeyError):
         pwd.getpwuid(uid)
     words = ("setpriv", f"--reuid={uid}", "--clear-groups", "sbatch", "--parsable", "--hold")
