@@ -165,4 +165,5 @@ char *slurm_job_state_string(uint32_t state);
 const char *slurmpy_reason_string(uint32_t reason);
 const char *slurm_job_share_string(uint16_t shared);
 char *slurmpy_array_tasks(slurm_job_info_t *job);
+int slurmpy_has_task(slurm_job_info_t *job, uint32_t task);
 void slurmpy_xfree(char *text);

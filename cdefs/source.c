@@ -382,6 +382,11 @@ static void slurmpy_xfree(char *text)
 	slurm_xfree(&item);
 }
 
+static int slurmpy_has_task(slurm_job_info_t *job, uint32_t task)
+{
+	return task < slurm_bit_size(job->array_bitmap) && slurm_bit_test(job->array_bitmap, task);
+}
+
 /* Frees a message with the texts that libslurm's own function forgets, in one major or the
  * other; slurm_xfree leaves NULL behind, so that none is freed twice. */
 static void slurmpy_free_jobs(job_info_msg_t *msg)
@@ -442,6 +447,101 @@ static char *slurmpy_array_tasks(slurm_job_info_t *job)
 	text = ranges ? strdup(ranges) : NULL;
 	slurmpy_xfree(ranges);
 	return text;
+}
+
+/* ---- Control ---- */
+
+#define SLURMPY_OTHER_CLUSTER (-10001)
+
+/* Returns 0 where the call may be made. */
+static int slurmpy_enter_for(const char *cluster)
+{
+	if (!slurmpy_enter())
+		return SLURMPY_NOT_READY;
+	if (cluster && strcmp(cluster, slurmpy_answered_by) != 0)
+		return slurmpy_leave(SLURMPY_OTHER_CLUSTER);
+	return 0;
+}
+
+static int slurmpy_kill_job(const char *cluster, const char *job, uint16_t signal, uint16_t flags)
+{
+	int rc = slurmpy_enter_for(cluster);
+
+	return rc ? rc : slurmpy_leave(slurm_kill_job2(job, signal, flags, NULL));
+}
+
+static int slurmpy_suspend(const char *cluster, char *job, job_array_resp_msg_t **resp)
+{
+	int rc = slurmpy_enter_for(cluster);
+
+	return rc ? rc : slurmpy_leave(slurm_suspend2(job, resp));
+}
+
+static int slurmpy_resume(const char *cluster, char *job, job_array_resp_msg_t **resp)
+{
+	int rc = slurmpy_enter_for(cluster);
+
+	return rc ? rc : slurmpy_leave(slurm_resume2(job, resp));
+}
+
+static int slurmpy_requeue(const char *cluster, char *job, uint32_t flags,
+			   job_array_resp_msg_t **resp)
+{
+	int rc = slurmpy_enter_for(cluster);
+
+	return rc ? rc : slurmpy_leave(slurm_requeue2(job, flags, resp));
+}
+
+static int slurmpy_set_priority(const char *cluster, char *job, uint32_t priority,
+				uint32_t alloc_sid, job_array_resp_msg_t **resp)
+{
+	job_desc_msg_t changes;
+	int rc = slurmpy_enter_for(cluster);
+
+	if (rc)
+		return rc;
+	slurm_init_job_desc_msg(&changes);
+	changes.job_id_str = job;
+	changes.priority = priority;
+	changes.alloc_sid = alloc_sid;
+	return slurmpy_leave(slurm_update_job2(&changes, resp));
+}
+
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(26,5,0)
+static slurm_step_id_t slurmpy_job(uint32_t job_id)
+{
+	slurm_step_id_t id = SLURM_STEP_ID_INITIALIZER;
+
+	id.job_id = job_id;
+	return id;
+}
+#else
+#define slurmpy_job(job_id) (job_id)
+#endif
+
+static int slurmpy_notify_job(const char *cluster, uint32_t job_id, char *message)
+{
+	int rc = slurmpy_enter_for(cluster);
+
+	return rc ? rc : slurmpy_leave(slurm_notify_job(slurmpy_job(job_id), message));
+}
+
+/* The text goes back through free(). */
+static int slurmpy_batch_script(const char *cluster, uint32_t job_id, char **text, size_t *size)
+{
+	int rc = slurmpy_enter_for(cluster);
+	FILE *file;
+
+	*text = NULL;
+	if (rc)
+		return rc;
+	file = open_memstream(text, size);
+	if (!file)
+		return slurmpy_leave(-1);
+	rc = slurm_job_batch_script(file, slurmpy_job(job_id));
+	if (fclose(file) != 0 && rc == 0)
+		rc = -1;
+	return slurmpy_leave(rc);
 }
 
 /* ---- Coming up ----

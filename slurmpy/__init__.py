@@ -22,6 +22,7 @@ from slurmpy.errors import (
     NotLoaded,
     RPCError,
     SlurmError,
+    TaskErrors,
     UnsupportedField,
 )
 from slurmpy.job import Job
@@ -42,6 +43,7 @@ __all__ = [
     "NotLoaded",
     "RPCError",
     "SlurmError",
+    "TaskErrors",
     "Unlimited",
     "UnsupportedField",
     "__version__",

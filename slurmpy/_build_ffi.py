@@ -28,7 +28,7 @@ from cffi import FFI
 __all__ = ["BuildError", "Slurm", "declarations", "ffibuilder", "find_slurm", "select"]
 
 CDEFS = Path(__file__).resolve().parent.parent / "cdefs"
-HEADERS = ("runtime.h", "constants.h", "errno.h", "jobs.h")
+HEADERS = ("runtime.h", "constants.h", "errno.h", "jobs.h", "control.h")
 
 #: The majors whose declarations were checked, oldest first.
 MAJORS = ((22, 5), (23, 2), (23, 11), (24, 5), (24, 11), (25, 5), (25, 11), (26, 5))

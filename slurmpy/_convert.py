@@ -20,12 +20,15 @@ __all__ = [
     "dependencies",
     "exit_status",
     "features",
+    "first_id",
     "gres",
     "job_ids",
+    "job_name",
     "mail_types",
     "mebibytes",
     "per_gpu",
     "profile_types",
+    "signal_number",
     "tres_memory",
 ]
 
@@ -199,6 +202,62 @@ def job_ids(text: str) -> list[int]:
             raise ValueError(msg)
         ids.append(int(item))
     return ids
+
+
+def signal_number(value: str | int) -> int:
+    """The number of a signal, from a name in any spelling, a number or `signal.Signals`.
+
+    Raises:
+        ValueError: There is no such signal.
+        TypeError: It is neither text nor a number.
+    """
+    import operator
+    import signal
+
+    if isinstance(value, str):
+        name = value.upper()
+        number = getattr(signal.Signals.__members__.get(name), "value", None)
+        if number is None:
+            number = getattr(signal.Signals.__members__.get(f"SIG{name}"), "value", None)
+        if number is None and name.isascii() and name.isdigit():
+            number = int(name)
+    else:
+        number = operator.index(value)
+    if number is None or not 0 < number < signal.NSIG:
+        msg = f"no signal: {value!r} (a name such as 'SIGUSR1' or 'usr1', or a number)"
+        raise ValueError(msg)
+    return number
+
+
+def job_name(text: str) -> int | str:
+    """An id, or what else Slurm can name in text.
+
+    Raises:
+        ValueError: Slurm cannot name anything so.
+    """
+    import re
+
+    if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS:
+        return int(text)
+    if not re.fullmatch(r"[0-9]{1,10}(_([0-9]+|\[[0-9,:-]+(%[0-9]+)?\]|[0-9,:-]+)|\+[0-9]+)", text):
+        msg = f"no name of a job: {text!r} (such as '123', '123_4', '123_[1-5]' or '123+1')"
+        raise ValueError(msg)
+    return text
+
+
+def first_id(name: int | str) -> int:
+    """The id in a name of one job.
+
+    Raises:
+        ValueError: The name is of several.
+    """
+    if isinstance(name, int):
+        return name
+    first, _, rest = name.replace("+", "_").partition("_")
+    if not rest.isdigit():
+        msg = f"{name} names several jobs: load the array by its id, {first}"
+        raise ValueError(msg)
+    return int(first)
 
 
 def _names(*flags: tuple[int, str]) -> Callable[[int], list[str]]:

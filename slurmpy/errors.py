@@ -7,7 +7,8 @@
     │   ├── InvalidJobId             + LookupError
     │   ├── AccessDenied             + PermissionError
     │   │   └── AuthenticationError
-    │   └── ControllerUnreachable    + ConnectionError
+    │   ├── ControllerUnreachable    + ConnectionError
+    │   └── TaskErrors               several tasks of an array, each with its own
     ├── ConfigurationError           + ValueError: Slurm cannot be used as it is set up
     ├── NotLoaded                    a value of a job that was never asked for
     ├── ClosedError                  + ValueError: the collection was closed
@@ -36,6 +37,7 @@ __all__ = [
     "NotLoaded",
     "RPCError",
     "SlurmError",
+    "TaskErrors",
     "UnsupportedField",
 ]
 
@@ -105,6 +107,36 @@ class RPCError(SlurmError):
 
 class InvalidJobId(RPCError, LookupError, codes=("ESLURM_INVALID_JOB_ID",)):
     """There is no such job, or not any more."""
+
+
+class TaskErrors(RPCError):
+    """What was asked for was done to some tasks of an array, or to none, and others refused.
+
+    Args:
+        errors: The error of each task that refused, by the task as Slurm names it: ``"12_3"``.
+        detail: What was asked for.
+
+    Attributes:
+        errors: The same.
+        errno: The code of the first of them, as ``name`` and ``msg`` are its.
+    """
+
+    def __init__(self, errors: dict[str, RPCError], detail: str = "") -> None:
+        """See the class."""
+        super().__init__(next(iter(errors.values())).errno, detail)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        """Each task with its error."""
+        tasks = "; ".join(
+            f"{task}: {error.msg} [{error.name}, {error.errno}]"
+            for task, error in self.errors.items()
+        )
+        return f"{self.detail}: {tasks}" if self.detail else tasks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return type(self), (self.errors, self.detail)
 
 
 class AccessDenied(

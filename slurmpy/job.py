@@ -7,8 +7,16 @@ import operator
 from slurmpy import _convert, _runtime
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
-from slurmpy._records import Record, Snapshot, from_members, load_message, to_members
-from slurmpy.errors import ConfigurationError, InvalidJobId, NotLoaded, check
+from slurmpy._records import Closed, Record, Snapshot, from_members, load_message, to_members
+from slurmpy.errors import (
+    ConfigurationError,
+    InvalidJobId,
+    NotLoaded,
+    TaskErrors,
+    check,
+    rpc_error,
+    said,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +35,13 @@ SHOW = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
 
 _MAX_ID = lib.NO_VAL - 1
 
+#: What a signal goes to.
+_STEPS = {
+    "children": lib.KILL_STEPS_ONLY,
+    "batch": lib.KILL_JOB_BATCH,
+    "all": lib.KILL_FULL_JOB,
+}
+
 #: The members that `_run_time` reads.
 _RUN_TIME = "job_state, start_time, end_time, suspend_time, pre_sus_time"
 
@@ -37,14 +52,16 @@ _NO_AMOUNT = tuple(map(float, (lib.NO_VAL, lib.INFINITE, lib.NO_VAL64, lib.INFIN
 class _NotLoaded:
     """Stands for the pointer of a job that was never asked for."""
 
-    __slots__ = ("job_id",)
+    __slots__ = ("named",)
 
-    def __init__(self, job_id: int) -> None:
-        self.job_id = job_id
+    def __init__(self, named: int | str) -> None:
+        self.named = named
 
     def __getattr__(self, member: str) -> Any:
+        if member == "job_id" and isinstance(self.named, int):
+            return self.named
         msg = (
-            f"job {self.job_id} was not loaded: call slurmpy.Job.load({self.job_id}), or reload() "
+            f"job {self.named} was not loaded: call slurmpy.Job.load({self.named!r}), or reload() "
             "of this object"
         )
         raise NotLoaded(msg)
@@ -136,10 +153,12 @@ class Job(Record):
     are equal where cluster and id are.
 
     Args:
-        job_id: The id of the job.
+        job_id: The id of the job; or text for what else Slurm can name: a task of an array
+            (``"123_4"``), several of them (``"123_[1-5]"``), or a component of a heterogeneous
+            job (``"123+1"``).
 
     Raises:
-        TypeError: The id is no `int`.
+        TypeError: The id is neither an `int` nor text.
         ValueError: It is one that Slurm cannot give.
 
     Example:
@@ -154,12 +173,20 @@ class Job(Record):
     __slots__ = ("__weakref__", "_cluster", "_id")
 
     _struct = _STRUCT
-    _id: int
+    #: The id; the text that was given for it until the job is loaded.
+    _id: Any
     #: The name of the job's cluster; None is the local one, whose name was not known yet.
     _cluster: str | None
 
-    def __init__(self, job_id: int) -> None:
+    def __init__(self, job_id: int | str) -> None:
         """See the class."""
+        if isinstance(job_id, str):
+            job_id = _convert.job_name(job_id)
+        if isinstance(job_id, str):
+            self._id = job_id
+            self._cluster = _runtime.cluster_name()
+            self._record = _NotLoaded(job_id), None
+            return
         try:
             number = operator.index(job_id)
         except TypeError:
@@ -587,12 +614,14 @@ class Job(Record):
         return int(limit) * 60 - _run_time(ptr, owner.now)
 
     @classmethod
-    def load(cls, job_id: int) -> Job:
+    def load(cls, job_id: int | str) -> Job:
         """Asks the controller for one job (``slurm_load_job``).
 
         Args:
             job_id: The id of the job. That of an array gives the record that has the id itself;
-                where there is none, the one of the tasks that wait, or else the lowest task.
+                where there is none, the one of the tasks that wait, or else the lowest task. Or
+                text for one task (``"123_4"``) or component (``"123+1"``); a task that waits is in
+                the record of all that do.
 
         Returns:
             The job.
@@ -630,18 +659,16 @@ class Job(Record):
             >>> Job(job_id).reload().name
             'sleeper'
         """
-        wanted = self.id
+        if isinstance(self._record[0], Closed):
+            _ = self.id
+        wanted = _convert.first_id(self._id)
         out = ffi.new("job_info_msg_t **")
         rc = _runtime.call(lib.slurmpy_load_job, out, wanted, SHOW)
-        check(rc, f"loading job {wanted}")
+        check(rc, f"loading job {self._id}")
         owner = load_message(out)
         if self._cluster not in (None, owner.cluster):
-            msg = (
-                f"job {wanted} is of the cluster {self._cluster}, and Slurm is in use with "
-                f"{owner.cluster}: call slurmpy.init() with its configuration"
-            )
-            raise ConfigurationError(msg)
-        ptr = _choose(owner.message, wanted)
+            self._refuse_cluster(owner.cluster)
+        ptr = _choose(owner.message, self._id)
         if self._record[1] is not None and ptr.job_id != wanted:
             # The array has other tasks yet, and this one is gone.
             raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, f"loading job {wanted}")
@@ -649,6 +676,243 @@ class Job(Record):
         self._cluster = owner.cluster
         self._record = ptr, owner
         return self
+
+    def cancel(self) -> None:
+        """Cancels the job (``slurm_kill_job2``), as ``scancel`` does.
+
+        A job that has ended already stays as it is, which is no error.
+
+        Raises:
+            InvalidJobId: There is no such job, and was none.
+            AccessDenied: The job is another user's.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).cancel()
+            Traceback (most recent call last):
+                ...
+            slurmpy.InvalidJobId: cancelling job 9999: ...
+        """
+        done = lib.ESLURM_ALREADY_DONE
+        self._do("cancelling", lib.slurmpy_kill_job, lib.SIGKILL, 0, unless=done)
+
+    def send_signal(self, signal: str | int, steps: str = "children", hurry: bool = False) -> None:
+        """Sends a signal to the job's processes (``slurm_kill_job2``), as ``scancel -s`` does.
+
+        Args:
+            signal: A signal by name (``"SIGUSR1"``, ``"usr1"``), number or `signal.Signals`.
+            steps: ``"children"``, all steps but the batch script; ``"batch"``, the batch script
+                alone; or ``"all"``.
+            hurry: Whether no burst buffer data is staged out.
+
+        Raises:
+            ValueError: There is no such signal, or no such choice of steps; nothing was sent.
+            InvalidJobId: There is no such job.
+            AccessDenied: The job is another user's.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(job_id).send_signal("SIGCONT")
+        """
+        flags = _STEPS.get(steps)
+        if flags is None:
+            msg = f"no choice of steps: {steps!r} (there are {', '.join(map(repr, _STEPS))})"
+            raise ValueError(msg)
+        number = _convert.signal_number(signal)
+        flags |= lib.KILL_HURRY if hurry else 0
+        self._do(f"sending signal {number} to", lib.slurmpy_kill_job, number, flags)
+
+    def hold(self, mode: str | None = None) -> None:
+        """Keeps a job that waits from being started (``slurm_update_job2``).
+
+        Args:
+            mode: ``"admin"``, which is the default: only an administrator can release the job; or
+                ``"user"``: the user can, too.
+
+        Raises:
+            ValueError: There is no such mode; nothing was sent.
+            TaskErrors: Some tasks of the array refused.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).hold("user")
+            Traceback (most recent call last):
+                ...
+            slurmpy.InvalidJobId: holding job 9999: ...
+        """
+        if mode not in (None, "admin", "user"):
+            msg = f"no mode of holding a job: {mode!r} (there are 'admin' and 'user')"
+            raise ValueError(msg)
+        sid = lib.ALLOC_SID_USER_HOLD if mode == "user" else 0
+        self._do_to_tasks("holding", lib.slurmpy_set_priority, 0, sid)
+
+    def release(self) -> None:
+        """Lets a job that was held be started again (``slurm_update_job2``).
+
+        Raises:
+            TaskErrors: Some tasks of the array refused.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).release()
+            Traceback (most recent call last):
+                ...
+            slurmpy.InvalidJobId: releasing job 9999: ...
+        """
+        self._do_to_tasks("releasing", lib.slurmpy_set_priority, lib.INFINITE, 0)
+
+    def requeue(self, hold: bool = False) -> None:
+        """Puts a job that runs or has ended back into the queue (``slurm_requeue2``).
+
+        Args:
+            hold: Whether it is held there.
+
+        Raises:
+            TaskErrors: Some tasks of the array refused.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).requeue()
+            Traceback (most recent call last):
+                ...
+            slurmpy.InvalidJobId: requeueing job 9999: ...
+        """
+        flags = lib.JOB_REQUEUE_HOLD if hold else 0
+        self._do_to_tasks("requeueing", lib.slurmpy_requeue, flags)
+
+    def suspend(self) -> None:
+        """Suspends a job that runs (``slurm_suspend2``).
+
+        Raises:
+            TaskErrors: Some tasks of the array refused.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).suspend()
+            Traceback (most recent call last):
+                ...
+            slurmpy.InvalidJobId: suspending job 9999: ...
+        """
+        self._do_to_tasks("suspending", lib.slurmpy_suspend)
+
+    def unsuspend(self) -> None:
+        """Lets a job that was suspended go on (``slurm_resume2``).
+
+        Raises:
+            TaskErrors: Some tasks of the array refused.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(9999).unsuspend()
+            Traceback (most recent call last):
+                ...
+            slurmpy.InvalidJobId: resuming job 9999: ...
+        """
+        self._do_to_tasks("resuming", lib.slurmpy_resume)
+
+    def notify(self, msg: str) -> None:
+        """Writes a message to the job's output (``slurm_notify_job``), as ``scontrol notify`` does.
+
+        Args:
+            msg: The message.
+
+        Raises:
+            ValueError: The message has a NUL character.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(job_id).notify("Hello!")
+        """
+        if "\0" in msg:
+            text = f"a message cannot have a NUL character: {msg!r}"
+            raise ValueError(text)
+        message = msg.encode("utf-8", "surrogateescape")
+        rc = _runtime.call(lib.slurmpy_notify_job, self._of(), self._number(), message)
+        self._check(rc, "notifying")
+
+    def get_batch_script(self) -> str:
+        """The batch script of the job (``slurm_job_batch_script``), as it was submitted.
+
+        Returns:
+            The text. Bytes that are not UTF-8 come as surrogates.
+
+        Raises:
+            InvalidJobId: There is no such job.
+            AccessDenied: The job is another user's.
+            RPCError: The job has no script, or the controller could not be asked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job(job_id).get_batch_script().splitlines()[0]
+            '#!/bin/sh'
+        """
+        text, size = ffi.new("char **"), ffi.new("size_t *")
+        rc = _runtime.call(lib.slurmpy_batch_script, self._of(), self._number(), text, size)
+        script = ffi.gc(text[0], lib.free) if text[0] else None
+        self._check(rc, "loading the script of")
+        content = ffi.buffer(script, size[0])[:] if script else b""
+        decoded: str = content.decode("utf-8", "surrogateescape")
+        return decoded
+
+    def _of(self) -> Any:
+        """The cluster that an action is for, as C has it; any where it is not known."""
+        if isinstance(self._record[0], Closed):
+            _ = self.id
+        return ffi.NULL if self._cluster is None else self._cluster.encode()
+
+    def _number(self) -> int:
+        """The id, which the controller is asked for where the job was named by text."""
+        number: int = self._id if isinstance(self._id, int) else self.load(self._id).id
+        return number
+
+    def _check(self, rc: int, what: str) -> None:
+        """Raises what an action ran into."""
+        if rc == lib.SLURMPY_OTHER_CLUSTER:
+            self._refuse_cluster(_runtime.cluster_name())
+        check(rc, f"{what} job {self._id}")
+
+    def _do(self, what: str, function: Any, *args: int, unless: int = 0) -> None:
+        """An action with one answer."""
+        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args)
+        if unless and unless in (rc, ffi.errno if rc < 0 else rc):
+            said()
+            return
+        self._check(rc, what)
+
+    def _do_to_tasks(self, what: str, function: Any, *args: int) -> None:
+        """An action with an answer for each task, where the job is an array."""
+        out = ffi.new("job_array_resp_msg_t **")
+        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args, out)
+        answers = ffi.gc(out[0], lib.slurm_free_job_array_resp) if out[0] else None
+        self._check(rc, what)
+        if answers is None:
+            return
+        detail = f"{what} job {self._id}"
+        errors = {
+            ffi.string(answers.job_array_id[i]).decode(): rpc_error(code, 0, detail)
+            for i in range(answers.job_array_count)
+            if (code := answers.error_code[i])
+        }
+        if errors and answers.job_array_count == 1:
+            raise next(iter(errors.values()))
+        if errors:
+            raise TaskErrors(errors, detail)
+
+    def _refuse_cluster(self, other: str | None) -> None:
+        """Raises that the job is not of the cluster in use."""
+        msg = (
+            f"job {self._id} is of the cluster {self._cluster}, and Slurm is in use with {other}: "
+            "call slurmpy.init() with its configuration"
+        )
+        raise ConfigurationError(msg)
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes by name, without steps and statistics.
@@ -667,12 +931,12 @@ class Job(Record):
             {'id': 9999}
         """
         if isinstance(self._record[0], _NotLoaded):
-            return {"id": self._id}
+            return {"id": self.id}
         return super().to_dict()
 
     def __repr__(self) -> str:
         """As it is made."""
-        return f"slurmpy.Job({self._id})"
+        return f"slurmpy.Job({self._id!r})"
 
     def __eq__(self, other: object) -> bool:
         """Whether both are the same job of the same cluster."""
@@ -715,9 +979,11 @@ class Job(Record):
         return _restore, (type(self), members, self._cluster, owner.now, self.group_name)
 
 
-def _choose(message: Any, wanted: int) -> Any:
-    """The record of a message that an id stands for, of all that Slurm gives for it."""
+def _choose(message: Any, wanted: int | str) -> Any:
+    """The record of a message that a name stands for, of all that Slurm gives for it."""
     records = [message.job_array + i for i in range(message.record_count)]
+    if isinstance(wanted, str):
+        records = [ptr for ptr in records if _is_named(ptr, wanted)]
     if not records:
         raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, f"loading job {wanted}")
     return min(
@@ -728,6 +994,17 @@ def _choose(message: Any, wanted: int) -> Any:
             ptr.array_task_id,
         ),
     )
+
+
+def _is_named(ptr: Any, name: str) -> bool:
+    """Whether a record is that of a task (``"123_4"``) or of a component (``"123+1"``)."""
+    if "+" in name:
+        offset = int(name.partition("+")[2])
+        return bool(ptr.het_job_id) and ptr.het_job_offset == offset
+    task = int(name.partition("_")[2])
+    if ptr.array_task_id != lib.NO_VAL:
+        return bool(ptr.array_task_id == task)
+    return bool(ptr.array_bitmap and lib.slurmpy_has_task(ptr, task))
 
 
 def _restore(

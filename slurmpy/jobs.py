@@ -903,6 +903,9 @@ def _check_job(item: object) -> None:
     if not isinstance(item, Job):
         msg = f"only a slurmpy.Job can be added, not {type(item).__name__}: {item!r}"
         raise TypeError(msg)
+    if isinstance(item._id, str):
+        msg = f"{item!r} has no id yet: load it first"
+        raise ValueError(msg)  # noqa: TRY004 - a job it is
 
 
 def _uid(user: int | str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,16 +136,36 @@ def test_alias_gives_the_same(jobs: slurmpy.Jobs, alias: str, name: str) -> None
         assert getattr(job, alias) is getattr(job, name)
 
 
-def test_methods_return_what_they_should(jobs: slurmpy.Jobs) -> None:
-    job = slurmpy.Job.load(next(iter(jobs)))
+def test_methods_return_what_they_should(slurm_cluster: LocalCluster) -> None:
+    job_id = int(slurm_cluster.run("sbatch", "--parsable", "--mem=10", "--wrap", "sleep 60"))
+    deadline = time.monotonic() + 30
+    while slurmpy.Job.load(job_id).state != "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    job = slurmpy.Job.load(job_id)
     loaded = slurmpy.Jobs.load()
-    returned = {
+    returned: dict[tuple[str, str], Any] = {
         ("Job", "load"): job,
         ("Job", "to_dict"): job.to_dict(),
         ("Jobs", "load"): loaded,
         ("Jobs", "reload"): loaded.reload(),
     }
+    # In the order in which one job can be through all of it.
+    for name, *args in (
+        ("suspend",),
+        ("unsuspend",),
+        ("notify", "text"),
+        ("get_batch_script",),
+        ("send_signal", "SIGCONT"),
+        ("requeue", True),
+        ("release",),
+        ("hold",),
+        ("cancel",),
+    ):
+        returned["Job", name] = getattr(job, name)(*args)
     assert set(returned) == set(members("methods"))
     for (cls, name), value in returned.items():
-        check_type(value, CONTRACT[cls]["methods"][name]["returns"])
+        if CONTRACT[cls]["methods"][name]["returns"] is None:
+            assert value is None
+        else:
+            check_type(value, CONTRACT[cls]["methods"][name]["returns"])
     assert returned["Jobs", "reload"] is loaded

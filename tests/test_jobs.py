@@ -205,7 +205,7 @@ def test_made_empty(given: Given) -> None:
         (1.5, TypeError),
         (b"1,2", TypeError),
         ([1.5], TypeError),
-        (["one"], TypeError),
+        (["one"], ValueError),
         ([None], TypeError),
         ([True], TypeError),
         ([(1, Job(1))], TypeError),

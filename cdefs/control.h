@@ -1,0 +1,29 @@
+/* What is done to a job. Each call is held to the cluster that the job is of. */
+
+typedef struct {
+	uint32_t job_array_count;
+	char **job_array_id;
+	uint32_t *error_code;
+	...;
+} job_array_resp_msg_t;
+
+static const int SIGKILL;
+static const uint16_t KILL_JOB_BATCH;
+static const uint16_t KILL_STEPS_ONLY;
+static const uint16_t KILL_FULL_JOB;
+static const uint16_t KILL_HURRY;
+static const uint32_t JOB_REQUEUE_HOLD;
+static const uint32_t ALLOC_SID_USER_HOLD;
+
+/* Given in place of Slurm's answer where Slurm is in use with another cluster. */
+#define SLURMPY_OTHER_CLUSTER ...
+
+int slurmpy_kill_job(const char *cluster, const char *job, uint16_t signal, uint16_t flags);
+int slurmpy_suspend(const char *cluster, char *job, job_array_resp_msg_t **resp);
+int slurmpy_resume(const char *cluster, char *job, job_array_resp_msg_t **resp);
+int slurmpy_requeue(const char *cluster, char *job, uint32_t flags, job_array_resp_msg_t **resp);
+int slurmpy_set_priority(const char *cluster, char *job, uint32_t priority, uint32_t alloc_sid,
+			 job_array_resp_msg_t **resp);
+int slurmpy_notify_job(const char *cluster, uint32_t job_id, char *message);
+int slurmpy_batch_script(const char *cluster, uint32_t job_id, char **text, size_t *size);
+void slurm_free_job_array_resp(job_array_resp_msg_t *resp);
