@@ -29,6 +29,7 @@ __all__ = [
     "per_gpu",
     "profile_types",
     "signal_number",
+    "tasks",
     "tres_memory",
 ]
 
@@ -222,7 +223,7 @@ def signal_number(value: str | int) -> int:
         if number is None and name.isascii() and name.isdigit():
             number = int(name)
     else:
-        number = operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     if number is None or not 0 < number < signal.NSIG:
         msg = f"no signal: {value!r} (a name such as 'SIGUSR1' or 'usr1', or a number)"
         raise ValueError(msg)
@@ -245,19 +246,31 @@ def job_name(text: str) -> int | str:
     return text
 
 
-def first_id(name: int | str) -> int:
-    """The id in a name of one job.
+def first_id(name: int | str, *, several: bool = False) -> int:
+    """The id in a name of one job, or of several where that is wanted.
 
     Raises:
-        ValueError: The name is of several.
+        ValueError: The name is of several, and that is not wanted.
     """
     if isinstance(name, int):
         return name
     first, _, rest = name.replace("+", "_").partition("_")
-    if not rest.isdigit():
+    if not rest.isdigit() and not several:
         msg = f"{name} names several jobs: load the array by its id, {first}"
         raise ValueError(msg)
     return int(first)
+
+
+def tasks(name: int | str) -> list[str]:
+    """The tasks that a name of several is of, each by its own name."""
+    array, _, ranges = str(name).partition("_")
+    found = []
+    for part in ranges.strip("[]").partition("%")[0].split(",") if ranges else ():
+        span, _, step = part.partition(":")
+        first, _, last = span.partition("-")
+        numbers = range(int(first), int(last or first) + 1, int(step or 1))
+        found += [f"{array}_{number}" for number in numbers]
+    return found
 
 
 def _names(*flags: tuple[int, str]) -> Callable[[int], list[str]]:

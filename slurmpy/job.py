@@ -12,6 +12,7 @@ from slurmpy.errors import (
     ConfigurationError,
     InvalidJobId,
     NotLoaded,
+    RPCError,
     TaskErrors,
     check,
     rpc_error,
@@ -664,10 +665,11 @@ class Job(Record):
         wanted = _convert.first_id(self._id)
         out = ffi.new("job_info_msg_t **")
         rc = _runtime.call(lib.slurmpy_load_job, out, wanted, SHOW)
+        owner: Any = load_message(out) if rc == 0 else None
+        answered: str = ffi.string(lib.slurmpy_cluster()).decode()
+        if self._cluster not in (None, answered):
+            self._refuse_cluster(answered)
         check(rc, f"loading job {self._id}")
-        owner = load_message(out)
-        if self._cluster not in (None, owner.cluster):
-            self._refuse_cluster(owner.cluster)
         ptr = _choose(owner.message, self._id)
         if self._record[1] is not None and ptr.job_id != wanted:
             # The array has other tasks yet, and this one is gone.
@@ -684,6 +686,7 @@ class Job(Record):
 
         Raises:
             InvalidJobId: There is no such job, and was none.
+            TaskErrors: Some of the tasks that were named are unknown; the others were cancelled.
             AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
@@ -694,8 +697,19 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: cancelling job 9999: ...
         """
-        done = lib.ESLURM_ALREADY_DONE
-        self._do("cancelling", lib.slurmpy_kill_job, lib.SIGKILL, 0, unless=done)
+        tasks = _convert.tasks(self._id)
+        if len(tasks) <= 1:
+            self._cancel(self._id)
+            return
+        # The call for several has one answer, and does not say whose: so each by itself.
+        errors: dict[str, RPCError] = {}
+        for task in tasks:
+            try:
+                self._cancel(task)
+            except RPCError as error:
+                errors[task] = error
+        if errors:
+            raise TaskErrors(errors, f"cancelling job {self._id}")
 
     def send_signal(self, signal: str | int, steps: str = "children", hurry: bool = False) -> None:
         """Sends a signal to the job's processes (``slurm_kill_job2``), as ``scancel -s`` does.
@@ -870,7 +884,11 @@ class Job(Record):
 
     def _number(self) -> int:
         """The id, which the controller is asked for where the job was named by text."""
-        number: int = self._id if isinstance(self._id, int) else self.load(self._id).id
+        if isinstance(self._id, str):
+            job = Job(self._id)
+            job._cluster = self._cluster
+            return job.reload().id
+        number: int = self._id
         return number
 
     def _check(self, rc: int, what: str) -> None:
@@ -879,19 +897,33 @@ class Job(Record):
             self._refuse_cluster(_runtime.cluster_name())
         check(rc, f"{what} job {self._id}")
 
-    def _do(self, what: str, function: Any, *args: int, unless: int = 0) -> None:
-        """An action with one answer."""
-        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args)
-        if unless and unless in (rc, ffi.errno if rc < 0 else rc):
+    def _cancel(self, name: int | str) -> None:
+        """Cancels the job, or some of its tasks, unless that has ended."""
+        of = self._of()
+        rc = _runtime.call(lib.slurmpy_kill_job, of, str(name).encode(), lib.SIGKILL, 0)
+        if lib.ESLURM_ALREADY_DONE in (rc, ffi.errno if rc < 0 else rc):
             said()
             return
+        self._check(rc, "cancelling")
+
+    def _do(self, what: str, function: Any, *args: int) -> None:
+        """An action with one answer."""
+        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args)
         self._check(rc, what)
 
     def _do_to_tasks(self, what: str, function: Any, *args: int) -> None:
         """An action with an answer for each task, where the job is an array."""
         out = ffi.new("job_array_resp_msg_t **")
         rc = _runtime.call(function, self._of(), str(self._id).encode(), *args, out)
+        code = rc if rc > 0 else ffi.errno
         answers = ffi.gc(out[0], lib.slurm_free_job_array_resp) if out[0] else None
+        if rc and code == lib.SLURM_UNEXPECTED_MSG_ERROR:
+            # So libslurm says that there is no such job, and that nobody answers: ask which.
+            try:
+                Job.load(_convert.first_id(self._id, several=True))
+            except RPCError as error:
+                code = error.errno
+            raise rpc_error(code, 0, f"{what} job {self._id}")
         self._check(rc, what)
         if answers is None:
             return

@@ -1,0 +1,734 @@
+"""What is done to a job, and how Slurm's own commands and the job itself see it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+
+import slurmpy
+from slurmpy import AccessDenied, InvalidJobId, Job, Jobs, RPCError, TaskErrors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from slurmpy.testing import LocalCluster
+
+HOME = Path(slurmpy.__file__).parents[1]
+ROOT = os.geteuid() == 0
+UNKNOWN = 999_999
+
+Action = Callable[[Job], object]
+
+ACTIONS: dict[str, Action] = {
+    "cancel": Job.cancel,
+    "send_signal": lambda job: job.send_signal("SIGUSR1", steps="all"),
+    "hold": Job.hold,
+    "hold for the user": lambda job: job.hold(mode="user"),
+    "release": Job.release,
+    "requeue": Job.requeue,
+    "requeue held": lambda job: job.requeue(hold=True),
+    "suspend": Job.suspend,
+    "unsuspend": Job.unsuspend,
+    "notify": lambda job: job.notify("never to be seen"),
+    "get_batch_script": Job.get_batch_script,
+}
+
+every_action = pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+
+# What tells each signal that it gets, the batch script as well as a step of it.
+LISTENER = """#!/bin/bash
+listen() {
+    for name in USR1 USR2; do trap "echo $1 $name >> '$2'" $name; done
+    echo $1 ready >> "$2"
+    while :; do sleep 0.1; done
+}
+export -f listen
+if [ "$2" ]; then srun -n1 --mem=10 bash -c "listen step '$1'" & fi
+listen batch "$1"
+"""
+
+
+def wait(ready: Callable[[], object], at_most: float = 40) -> None:
+    deadline = time.monotonic() + at_most
+    while not ready():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.05)
+
+
+class Queue:
+    """The cluster's queue as Slurm's commands see it."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.cluster = cluster
+        self.ids: list[int] = []
+
+    def submit(self, *options: str, script: str = "", uses: str = "--mem=10") -> int:
+        """Submit a job, which is cancelled at the end."""
+        command = ["sbatch", "--parsable", uses]
+        if not any(option.startswith("--output=") for option in options):
+            command.append("--output=/dev/null")
+        text = self.cluster.run(*command, *options, stdin=script)
+        self.ids.append(int(text.split(";")[0]))
+        return self.ids[-1]
+
+    def sleeper(self, *options: str) -> int:
+        """A job that runs."""
+        number = self.submit(*options, "--wrap=sleep 300")
+        wait(lambda: self.state(number) == "RUNNING")
+        return number
+
+    def show(self, job: int | str) -> str:
+        return self.cluster.run("scontrol", "show", "job", str(job))
+
+    def value(self, job: int | str, key: str) -> str:
+        found = re.search(rf"\b{key}=(\S+)", self.show(job))
+        assert found, key
+        return found[1]
+
+    def state(self, job: int | str) -> str:
+        return self.value(job, "JobState")
+
+    def column(self, array: int, code: str) -> dict[int, str]:
+        """What squeue has in a column for each task of an array."""
+        rows = self.cluster.run(
+            "squeue", "-h", "-r", "--states=all", f"--jobs={array}", f"--format=%K {code}"
+        )
+        pairs = (row.split(maxsplit=1) for row in rows.splitlines())
+        return {int(task): text for task, text in pairs}
+
+    def states(self, array: int) -> dict[int, str]:
+        return self.column(array, "%T")
+
+    def with_state(self, array: int, *wanted: str) -> set[int]:
+        return {task for task, state in self.states(array).items() if state in wanted}
+
+    def held(self, array: int) -> set[int]:
+        """The tasks that squeue says are held."""
+        return {task for task, why in self.column(array, "%r").items() if "held" in why.lower()}
+
+
+@pytest.fixture(scope="module")
+def shared(slurm_cluster: LocalCluster) -> Iterator[Queue]:
+    """The queue for jobs that several tests use."""
+    queue = Queue(slurm_cluster)
+    yield queue
+    for number in queue.ids:
+        slurm_cluster.run("scancel", str(number))
+
+
+@pytest.fixture
+def queue(slurm_cluster: LocalCluster) -> Iterator[Queue]:
+    queue = Queue(slurm_cluster)
+    yield queue
+    for number in queue.ids:
+        slurm_cluster.run("scancel", str(number))
+
+
+@pytest.fixture(scope="module")
+def running(shared: Queue) -> int:
+    """A job that runs and stays as it is."""
+    return shared.sleeper(f"--output={shared.cluster.folder / 'unchanged'}")
+
+
+@pytest.fixture
+def array(queue: Queue) -> int:
+    """An array whose tasks 0 and 1 run, while 2 to 5 wait."""
+    number = queue.submit("--array=0-5%2", "--wrap=sleep 300")
+    wait(lambda: queue.with_state(number, "RUNNING") == {0, 1})
+    return number
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def tasks(names: Iterable[str], array: int) -> set[int]:
+    """The tasks that Slurm's names for them (``12_3``, ``12_[3-5,7]``) stand for."""
+    found: set[int] = set()
+    for name in names:
+        assert name.startswith(f"{array}_"), name
+        for part in name.partition("_")[2].strip("[]").split(","):
+            first, _dash, last = part.partition("-")
+            found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+# ---- cancel ----
+
+
+def test_cancel(queue: Queue) -> None:
+    number, other = queue.sleeper(), queue.submit("--hold", "--wrap=true")
+    job = Job(number)
+    job.cancel()
+    wait(lambda: queue.state(number) == "CANCELLED")
+    assert queue.state(other) == "PENDING"
+    # It has ended: nothing is left to do, which is what was asked for.
+    job.cancel()
+    Job.load(number).cancel()
+    assert queue.state(number) == "CANCELLED"
+    assert repr(job) == f"slurmpy.Job({number})"
+
+
+def test_cancel_of_a_job_that_waits(queue: Queue) -> None:
+    number = queue.submit("--hold", "--wrap=true")
+    Jobs.load()[number].cancel()
+    assert queue.state(number) == "CANCELLED"
+
+
+def test_cancel_of_a_job_that_completed(queue: Queue) -> None:
+    number = queue.submit("--wrap=true")
+    wait(lambda: queue.state(number) == "COMPLETED")
+    Job(number).cancel()
+    assert queue.state(number) == "COMPLETED"
+
+
+# ---- signals ----
+
+
+@pytest.fixture(scope="module")
+def listener(shared: Queue) -> tuple[int, Path]:
+    """A job with a step, both of which write down the signals that they get."""
+    heard = shared.cluster.folder / "heard"
+    script = shared.cluster.folder / "listener.sh"
+    script.write_text(LISTENER)
+    number = shared.submit(str(script), str(heard), "step", uses="--mem=50")
+    wait(lambda: set(lines(heard)) == {"batch ready", "step ready"})
+    return number, heard
+
+
+@pytest.mark.parametrize(
+    ("steps", "who"),
+    [("children", {"step"}), ("batch", {"batch"}), ("all", {"step", "batch"})],
+)
+def test_signal_goes_to_the_steps(listener: tuple[int, Path], steps: str, who: set[str]) -> None:
+    number, heard = listener
+    start = len(lines(heard))
+    Job(number).send_signal("SIGUSR1", steps=steps)
+    wait(lambda: who <= {line.split()[0] for line in lines(heard)[start:]})
+    # What comes after it at both shows that the first signal has been everywhere it went to.
+    for after in "batch", "children":
+        Job(number).send_signal("SIGUSR2", steps=after)
+    wait(lambda: {"batch USR2", "step USR2"} <= set(lines(heard)[start:]))
+    got = {line for line in lines(heard)[start:] if line.endswith("USR1")}
+    assert got == {f"{one} USR1" for one in who}
+
+
+def test_signal_goes_to_the_children_by_default(listener: tuple[int, Path]) -> None:
+    number, heard = listener
+    start = len(lines(heard))
+    Job(number).send_signal("SIGUSR1")
+    wait(lambda: "step USR1" in lines(heard)[start:])
+    Job(number).send_signal("SIGUSR2", "batch")
+    wait(lambda: "batch USR2" in lines(heard)[start:])
+    assert "batch USR1" not in lines(heard)[start:]
+
+
+@pytest.mark.parametrize(
+    "name", ["SIGUSR2", "sigusr2", "USR2", "usr2", signal.SIGUSR2, int(signal.SIGUSR2)]
+)
+def test_names_of_signals(listener: tuple[int, Path], name: str | int) -> None:
+    number, heard = listener
+    start = len(lines(heard))
+    Job(number).send_signal(name, steps="batch", hurry=True)
+    wait(lambda: len(lines(heard)) > start)
+    assert lines(heard)[start:] == ["batch USR2"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SIGFOO", "foo", "", "SIG", "SIGSIGUSR1", "USR 1", "SIGUSR1\0", "ÜSR1", -1, 0, 9999, 2**40],
+)
+def test_unknown_signal_is_not_sent(name: str | int) -> None:
+    # Slurm's answer for the id would be another error.
+    with pytest.raises(ValueError, match="signal") as caught:
+        Job(UNKNOWN).send_signal(name)
+    assert type(caught.value) is ValueError
+
+
+@pytest.mark.parametrize("steps", ["", "none", "ALL ", "batch,children"])
+def test_unknown_steps_get_nothing(steps: str) -> None:
+    with pytest.raises(ValueError, match="children"):
+        Job(UNKNOWN).send_signal("SIGUSR1", steps)
+
+
+def test_signal_that_ends_the_job(queue: Queue) -> None:
+    number = queue.sleeper()
+    Job(number).send_signal(9, steps="all")
+    wait(lambda: queue.state(number) not in ("RUNNING", "COMPLETING"))
+    assert queue.state(number) == "CANCELLED"
+    # Unlike a cancellation, a signal that nobody gets is an error.
+    with pytest.raises(RPCError) as caught:
+        Job(number).send_signal("SIGUSR1")
+    assert caught.value.name == "ESLURM_ALREADY_DONE"
+
+
+def test_signal_to_a_job_that_waits(queue: Queue) -> None:
+    number = queue.submit("--hold", "--wrap=true")
+    with pytest.raises(RPCError):
+        Job(number).send_signal("SIGUSR1")
+    assert queue.state(number) == "PENDING"
+
+
+# ---- hold and release ----
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [(None, "JobHeldAdmin"), ("admin", "JobHeldAdmin"), ("user", "JobHeldUser")],
+)
+def test_hold_and_release(queue: Queue, mode: str | None, reason: str) -> None:
+    number = queue.submit("--begin=now+1hour", "--wrap=true")
+    job = Job(number)
+    job.hold(mode)
+    assert queue.value(number, "Reason") == reason
+    assert queue.value(number, "Priority") == "0"
+    job.release()
+    assert queue.value(number, "Priority") != "0"
+    wait(lambda: queue.value(number, "Reason") == "BeginTime")
+
+
+def test_released_job_starts(queue: Queue) -> None:
+    number = queue.submit("--hold", "--wrap=true")
+    Job(number).release()
+    wait(lambda: queue.state(number) == "COMPLETED")
+
+
+@pytest.mark.parametrize("mode", ["", "root", "User", "admin "])
+def test_unknown_mode_holds_nothing(mode: str) -> None:
+    with pytest.raises(ValueError, match="mode") as caught:
+        Job(UNKNOWN).hold(mode)
+    assert type(caught.value) is ValueError
+
+
+# ---- requeue ----
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_requeue(queue: Queue, *, hold: bool) -> None:
+    number = queue.sleeper("--requeue")
+    Job(number).requeue(hold=hold)
+    wait(lambda: queue.state(number) == "PENDING")
+    assert queue.value(number, "Restarts") == "1"
+    assert (queue.value(number, "Priority") == "0") is hold
+    assert ("held" in queue.value(number, "Reason").lower()) is hold
+    with pytest.raises(RPCError) as caught:
+        Job(number).requeue()
+    assert caught.value.name == "ESLURM_JOB_PENDING"
+
+
+def test_requeue_of_a_job_that_may_not_be(queue: Queue) -> None:
+    number = queue.sleeper("--no-requeue")
+    with pytest.raises(RPCError) as caught:
+        Job(number).requeue()
+    assert caught.value.name == "ESLURM_DISABLED"
+    assert queue.state(number) == "RUNNING"
+
+
+# ---- suspend and unsuspend ----
+
+
+def test_suspend_and_unsuspend(queue: Queue) -> None:
+    ticks = queue.cluster.folder / "ticks"
+    number = queue.submit(f"--wrap=while echo tick >> {ticks}; do sleep 0.1; done")
+    wait(lambda: lines(ticks))
+    job = Job(number)
+    job.suspend()
+    assert queue.state(number) == "SUSPENDED"
+
+    def stands_still() -> bool:
+        before = len(lines(ticks))
+        time.sleep(0.5)
+        return len(lines(ticks)) == before
+
+    wait(stands_still)
+    before = len(lines(ticks))
+    job.unsuspend()
+    assert queue.state(number) == "RUNNING"
+    wait(lambda: len(lines(ticks)) > before)
+
+
+# ---- notify ----
+
+
+@pytest.mark.parametrize("text", ["Hello Friends!", "Grüße, €\t\"x\" 'y' %s $HOME \\n", "x" * 5000])
+def test_notify(queue: Queue, text: str) -> None:
+    out = queue.cluster.folder / "notified"
+    out.unlink(missing_ok=True)
+    number = queue.submit(f"--output={out}", "--wrap=echo started; sleep 300")
+    wait(lambda: "started" in lines(out))
+    Job(number).notify(text)
+    wait(lambda: text in out.read_text())
+    assert queue.state(number) == "RUNNING"
+
+
+def test_notify_of_a_job_that_waits(queue: Queue) -> None:
+    number = queue.submit("--hold", "--wrap=true")
+    with pytest.raises(RPCError):
+        Job(number).notify("too early")
+
+
+def test_notify_refuses_what_would_be_cut(running: int) -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        Job(running).notify("one\0two")
+
+
+# ---- the batch script ----
+
+
+SCRIPTS = {
+    "plain": b"#!/bin/sh\ntrue\n",
+    "utf-8": "#!/bin/sh\n# Grüße \N{GRINNING FACE}\necho 'ü'\n".encode(),
+    "other bytes": b"#!/bin/sh\n# Gr\xfc\xdfe \xff\n",
+    "quotes": b"#!/bin/bash\necho \"a 'b'\" `c` $(d) ${e} \\ \\n %s %d ~ !\n",
+    "spaces": b"#!/bin/sh\n  \ttrue  \t \n\n   \n\n",
+    "no newline": b"#!/bin/sh\ntrue",
+    "long": b"#!/bin/sh\n" + b"".join(b"# line %d\n" % i for i in range(15_000)) + b"true",
+    "long line": b"#!/bin/sh\n# " + b"x" * 200_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_batch_script(queue: Queue, script: bytes) -> None:
+    number = queue.submit("--hold", script=script.decode("utf-8", "surrogateescape"))
+    text = Job(number).get_batch_script()
+    assert text.encode("utf-8", "surrogateescape") == script
+    written = queue.cluster.folder / "written.sh"
+    queue.cluster.run("scontrol", "write", "batch_script", str(number), str(written))
+    assert written.read_bytes() == script
+    Job(number).cancel()
+
+
+def test_batch_script_of_a_job_without_one(queue: Queue) -> None:
+    queue.cluster.run("salloc", "--no-shell", "--job-name=scriptless", "--mem=10")
+    rows = queue.cluster.run("squeue", "-h", "--name=scriptless", "--format=%i").split()
+    queue.ids += map(int, rows)
+    with pytest.raises(RPCError) as caught:
+        Job(queue.ids[-1]).get_batch_script()
+    assert rows[-1] in str(caught.value)
+
+
+# ---- jobs that there are not ----
+
+
+@every_action
+@pytest.mark.parametrize("name", [UNKNOWN, f"{UNKNOWN}_4", f"{UNKNOWN}+1"])
+def test_unknown_job(slurm_cluster: LocalCluster, action: Action, name: int | str) -> None:
+    assert slurm_cluster.daemons
+    with pytest.raises(InvalidJobId) as caught:
+        action(Job(name))
+    error = caught.value
+    assert type(error) is InvalidJobId
+    assert (error.errno, error.name) == (2017, "ESLURM_INVALID_JOB_ID")
+    assert str(name) in str(error)
+
+
+# ---- arrays ----
+
+
+def test_name_of_a_task() -> None:
+    for name in ("123_4", "123_[1-5]", "123+1"):
+        job = Job(name)
+        assert repr(job) == f"slurmpy.Job({name!r})"
+        with pytest.raises(slurmpy.NotLoaded):
+            _ = job.id
+
+
+@pytest.mark.parametrize("name", ["", "one", "123_", "_4", "123_[1-", "123+", "123_4x", "123 4"])
+def test_text_that_names_no_job(name: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(name))):
+        Job(name)
+
+
+def test_each_task_has_its_own_error(queue: Queue, array: int) -> None:
+    with pytest.raises(TaskErrors) as caught:
+        Job(array).suspend()
+    # Those that could be suspended were.
+    assert queue.with_state(array, "SUSPENDED") == {0, 1}
+    error = caught.value
+    assert isinstance(error, RPCError)
+    assert tasks(error.errors, array) == {2, 3, 4, 5}
+    assert {one.name for one in error.errors.values()} == {"ESLURM_JOB_PENDING"}
+    assert error.name == "ESLURM_JOB_PENDING"
+    assert all(task in str(error) for task in error.errors)
+    again: Any = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(again) is TaskErrors
+    assert str(again) == str(error)
+    assert again.errors.keys() == error.errors.keys()
+
+    with pytest.raises(TaskErrors) as caught:
+        Job(array).unsuspend()
+    assert queue.with_state(array, "RUNNING") == {0, 1}
+    assert tasks(caught.value.errors, array) == {2, 3, 4, 5}
+
+    with pytest.raises(TaskErrors) as caught:
+        Job(f"{array}_[1-3]").suspend()
+    assert queue.with_state(array, "SUSPENDED") == {1}
+    # The tasks that wait are one record, which Slurm may name whole.
+    assert {2, 3} <= tasks(caught.value.errors, array) <= {2, 3, 4, 5}
+
+
+def test_one_task(queue: Queue, array: int) -> None:
+    Job(f"{array}_1").suspend()
+    assert queue.with_state(array, "SUSPENDED") == {1}
+    Job(f"{array}_1").unsuspend()
+    assert queue.with_state(array, "RUNNING") == {0, 1}
+    with pytest.raises(RPCError) as caught:
+        Job(f"{array}_3").suspend()
+    assert caught.value.name == "ESLURM_JOB_PENDING"
+    Job(f"{array}_1").requeue(hold=True)
+    wait(lambda: queue.states(array)[1] == "PENDING")
+    assert queue.value(f"{array}_1", "Restarts") == "1"
+    assert queue.value(f"{array}_0", "Restarts") == "0"
+    assert queue.held(array) == {1}
+
+
+@pytest.mark.parametrize("action", ["suspend", "hold", "requeue", "cancel"])
+def test_unknown_task(queue: Queue, array: int, action: str) -> None:
+    before = queue.states(array)
+    with pytest.raises(InvalidJobId) as caught:
+        ACTIONS[action](Job(f"{array}_77"))
+    assert f"{array}_77" in str(caught.value)
+    assert queue.states(array) == before
+
+
+def test_hold_of_tasks(queue: Queue) -> None:
+    number = queue.submit("--array=0-4", "--begin=now+1hour", "--wrap=true")
+    Job(f"{number}_[1-2]").hold()
+    assert queue.held(number) == {1, 2}
+    Job(f"{number}_[1-2]").release()
+    assert queue.held(number) == set()
+    Job(number).hold(mode="user")
+    assert queue.held(number) == {0, 1, 2, 3, 4}
+    Job(f"{number}_3").release()
+    assert queue.held(number) == {0, 1, 2, 4}
+    Job(number).release()
+    assert queue.held(number) == set()
+
+
+def test_cancel_of_tasks(queue: Queue, array: int) -> None:
+    # A task that is cancelled before it started leaves no record.
+    Job(f"{array}_[3-4]").cancel()
+    assert set(queue.states(array)) == {0, 1, 2, 5}
+    Job(f"{array}_1").cancel()
+    wait(lambda: queue.states(array)[1] == "CANCELLED")
+    Job(f"{array}_1").cancel()
+    wait(lambda: queue.with_state(array, "RUNNING") == {0, 2})
+    Job(f"{array}_[0-1]").cancel()
+    wait(lambda: queue.with_state(array, "CANCELLED") == {0, 1})
+    assert queue.states(array)[2] == "RUNNING"
+
+
+def test_cancel_goes_on_after_a_task_that_is_gone(queue: Queue) -> None:
+    number = queue.submit("--array=0-5", "--hold", "--wrap=true")
+    Job(f"{number}_4").cancel()
+    assert queue.with_state(number, "PENDING") == {0, 1, 2, 3, 5}
+    with pytest.raises(TaskErrors) as caught:
+        Job(f"{number}_[3-5,8]").cancel()
+    assert tasks(caught.value.errors, number) == {4, 8}
+    assert {type(error) for error in caught.value.errors.values()} == {InvalidJobId}
+    assert queue.with_state(number, "PENDING") == {0, 1, 2}
+
+
+def test_hold_goes_on_after_a_task_that_is_not(queue: Queue) -> None:
+    number = queue.submit("--array=0-5", "--begin=now+1hour", "--wrap=true")
+    with pytest.raises(TaskErrors) as caught:
+        Job(f"{number}_[4-7]").hold()
+    assert tasks(caught.value.errors, number) == {6, 7}
+    assert {type(error) for error in caught.value.errors.values()} == {InvalidJobId}
+    assert queue.held(number) == {4, 5}
+
+
+def test_several_tasks_have_no_one_output(queue: Queue) -> None:
+    number = queue.submit("--array=0-5", "--hold", "--wrap=true")
+    for action in Job.get_batch_script, lambda job: job.notify("hello"):
+        with pytest.raises(ValueError, match="several"):
+            action(Job(f"{number}_[1-2]"))
+
+
+def test_cancel_of_a_whole_array(queue: Queue, array: int) -> None:
+    other = queue.submit("--array=0-1", "--hold", "--wrap=true")
+    Job(array).cancel()
+    wait(lambda: set(queue.states(array).values()) == {"CANCELLED"})
+    Job(array).cancel()
+    Job(f"{array}_0").cancel()
+    assert queue.with_state(other, "PENDING") == {0, 1}
+
+
+def test_signal_to_one_task(queue: Queue) -> None:
+    folder = queue.cluster.folder
+    script = folder / "array-listener.sh"
+    script.write_text(LISTENER.replace('"$1"', '"$1-$SLURM_ARRAY_TASK_ID"'))
+    number = queue.submit("--array=0-1", str(script), f"{folder}/task")
+    heard = [folder / f"task-{i}" for i in range(2)]
+    wait(lambda: all(lines(path) for path in heard))
+    Job(f"{number}_1").send_signal("SIGUSR1", "batch")
+    wait(lambda: len(lines(heard[1])) > 1)
+    Job(number).send_signal("SIGUSR2", "batch")
+    wait(lambda: all("batch USR2" in lines(path) for path in heard))
+    assert lines(heard[0]) == ["batch ready", "batch USR2"]
+    assert lines(heard[1]) == ["batch ready", "batch USR1", "batch USR2"]
+
+
+def test_output_and_script_of_one_task(queue: Queue) -> None:
+    folder = queue.cluster.folder
+    script = "#!/bin/sh\necho started; sleep 300\n"
+    number = queue.submit("--array=0-1", f"--output={folder}/out-%a", script=script)
+    out = [folder / f"out-{i}" for i in range(2)]
+    wait(lambda: all("started" in lines(path) for path in out))
+    Job(f"{number}_0").notify("only for you")
+    wait(lambda: "only for you" in out[0].read_text())
+    assert Job(f"{number}_1").get_batch_script() == script
+    assert "only for you" not in out[1].read_text()
+
+
+# ---- heterogeneous jobs ----
+
+
+def test_component(queue: Queue) -> None:
+    script = queue.cluster.folder / "components.sh"
+    script.write_text("#!/bin/sh\nsleep 300\n")
+    leader = queue.submit("-n1", ":", "--mem=10", "-n2", str(script))
+    wait(lambda: queue.state(f"{leader}+1") == queue.state(f"{leader}+0") == "RUNNING")
+    Job(f"{leader}+1").cancel()
+    wait(lambda: queue.state(f"{leader}+1") == "CANCELLED")
+    assert queue.state(f"{leader}+0") == "RUNNING"
+    Job(leader).cancel()
+    wait(lambda: queue.state(f"{leader}+0") == "CANCELLED")
+
+
+def test_component_that_slurm_keeps_with_the_others(queue: Queue) -> None:
+    script = queue.cluster.folder / "components.sh"
+    script.write_text("#!/bin/sh\nsleep 300\n")
+    leader = queue.submit("--hold", "-n1", ":", "--hold", "-n2", str(script))
+    with pytest.raises(RPCError) as caught:
+        Job(f"{leader}+1").cancel()
+    assert caught.value.name == "ESLURM_NOT_WHOLE_HET_JOB"
+    assert queue.state(f"{leader}+1") == "PENDING"
+    Job(leader).cancel()
+    assert queue.state(f"{leader}+0") == queue.state(f"{leader}+1") == "CANCELLED"
+
+
+# ---- whose job, and where ----
+
+
+@every_action
+def test_job_of_a_closed_collection(queue: Queue, running: int, action: Action) -> None:
+    with Jobs.load() as jobs:
+        job = jobs[running]
+    before = {key: queue.value(running, key) for key in ("JobState", "Restarts", "Priority")}
+    with pytest.raises(slurmpy.ClosedError):
+        action(job)
+    assert {key: queue.value(running, key) for key in before} == before
+
+
+def test_job_taken_out_of_a_closed_collection(queue: Queue) -> None:
+    number, other = (queue.submit("--begin=now+1hour", "--wrap=true") for _ in range(2))
+    with Jobs.load() as jobs:
+        popped, copied = jobs.pop(number), copy.copy(jobs[other])
+    for job in popped, copied:
+        job.hold()
+        assert queue.value(job.id, "Reason") == "JobHeldAdmin"
+        job.cancel()
+        assert queue.state(job.id) == "CANCELLED"
+
+
+@every_action
+@pytest.mark.parametrize("make", [Job, Job.load, lambda number: Job(str(number))])
+def test_job_of_another_cluster(
+    queue: Queue, running: int, make: Callable[[int], Job], action: Action
+) -> None:
+    job = copy.copy(make(running))
+    job._cluster = "other"
+    keys = ("JobState", "Restarts", "Priority", "SuspendTime")
+    before = {key: queue.value(running, key) for key in keys}
+    with pytest.raises(slurmpy.ConfigurationError, match="other"):
+        action(job)
+    assert {key: queue.value(running, key) for key in keys} == before
+    assert not lines(queue.cluster.folder / "unchanged")
+
+
+def as_user(cluster: LocalCluster, uid: int, code: str) -> Any:  # noqa: ANN401 - JSON
+    """What a program of another user's prints, as JSON; root's are read before."""
+    program = f"""
+# What is imported later may be where others cannot read.
+import json, os, signal
+import slurmpy
+from slurmpy import Job, Jobs
+Jobs.load()
+os.setgroups([])
+os.setgid({uid})
+os.setuid({uid})
+
+def outcome(job, name, *args, **kwargs):
+    try:
+        return str(getattr(job, name)(*args, **kwargs))
+    except slurmpy.SlurmError as error:
+        return type(error).__name__
+{code}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**cluster.env, "PYTHONPATH": str(HOME)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can become another user")
+def test_job_of_another_user(slurm_cluster: LocalCluster, queue: Queue, running: int) -> None:
+    keys = ("JobState", "Restarts", "Priority", "SuspendTime")
+    before = {key: queue.value(running, key) for key in keys}
+    found = as_user(
+        slurm_cluster,
+        65534,
+        f"""
+job = Job({running})
+print(json.dumps({{
+    "cancel": outcome(job, "cancel"),
+    "send_signal": outcome(job, "send_signal", 9, "all"),
+    "hold": outcome(job, "hold"),
+    "release": outcome(job, "release"),
+    "requeue": outcome(job, "requeue"),
+    "suspend": outcome(job, "suspend"),
+    "unsuspend": outcome(job, "unsuspend"),
+    "notify": outcome(job, "notify", "hello"),
+    "get_batch_script": outcome(job, "get_batch_script"),
+}}))
+""",
+    )
+    assert found == dict.fromkeys(found, AccessDenied.__name__)
+    assert {key: queue.value(running, key) for key in keys} == before
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can submit for another user")
+def test_who_can_release(slurm_cluster: LocalCluster, queue: Queue) -> None:
+    options = ("--uid=daemon", "--chdir=/", "--begin=now+1hour", "--wrap=true")
+    admins, users = queue.submit(*options), queue.submit(*options)
+    Job(admins).hold()
+    Job(users).hold(mode="user")
+    found = as_user(
+        slurm_cluster,
+        int(slurm_cluster.run("id", "-u", "daemon")),
+        f"""
+print(json.dumps([outcome(Job(number), "release") for number in ({admins}, {users})]))
+""",
+    )
+    assert found == ["AccessDenied", "None"]
+    assert queue.value(admins, "Reason") == "JobHeldAdmin"
+    assert queue.value(admins, "Priority") == "0"
+    assert queue.value(users, "Priority") != "0"
