@@ -717,13 +717,13 @@ print(json.dumps({{
 
 @pytest.mark.skipif(not ROOT, reason="only root can submit for another user")
 def test_who_can_release(slurm_cluster: LocalCluster, queue: Queue) -> None:
-    options = ("--uid=daemon", "--chdir=/", "--begin=now+1hour", "--wrap=true")
+    options = ("--uid=bin", "--chdir=/", "--begin=now+1hour", "--wrap=true")
     admins, users = queue.submit(*options), queue.submit(*options)
     Job(admins).hold()
     Job(users).hold(mode="user")
     found = as_user(
         slurm_cluster,
-        int(slurm_cluster.run("id", "-u", "daemon")),
+        int(slurm_cluster.run("id", "-u", "bin")),
         f"""
 print(json.dumps([outcome(Job(number), "release") for number in ({admins}, {users})]))
 """,
