@@ -70,6 +70,18 @@ static const char *slurmpy_reason_string(uint32_t reason)
  * 26.05. Where it was not checked, the messages stay where they are. */
 
 static int slurmpy_messages = -1;
+static struct stat slurmpy_messages_status;
+
+/* A host that becomes a daemon closes every descriptor, and what it opens next has our
+ * number: so it is looked at whether the file is still the one before it is used. */
+static int slurmpy_messages_are_ours(void)
+{
+	struct stat status;
+
+	return slurmpy_messages >= 0 && fstat(slurmpy_messages, &status) == 0 &&
+	       status.st_dev == slurmpy_messages_status.st_dev &&
+	       status.st_ino == slurmpy_messages_status.st_ino;
+}
 
 #if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0) || \
 	SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
@@ -88,23 +100,17 @@ typedef struct {
 extern int slurm_log_alter_with_fp(slurmpy_log_options_t options, int facility, FILE *file);
 
 static FILE *slurmpy_messages_file;
-static struct stat slurmpy_messages_status;
 static pthread_mutex_t slurmpy_messages_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* A host that becomes a daemon closes every descriptor, and what it opens next has our
- * number: so before each call it is looked at whether the file is still the one. */
 static void slurmpy_catch_messages(void)
 {
 	/* Levels: 0 is quiet, 2 is errors. */
 	slurmpy_log_options_t options = { .logfile_level = 2, .prefix_level = true };
-	struct stat status;
 	FILE *file;
 	int fd;
 
 	pthread_mutex_lock(&slurmpy_messages_lock);
-	if (slurmpy_messages >= 0 && fstat(slurmpy_messages, &status) == 0 &&
-	    status.st_dev == slurmpy_messages_status.st_dev &&
-	    status.st_ino == slurmpy_messages_status.st_ino)
+	if (slurmpy_messages_are_ours())
 		goto done;
 	if (slurmpy_messages_file)
 		/* libslurm closes the file that it had, and would close what the host has
@@ -133,7 +139,7 @@ static void slurmpy_part_messages(void)
 	int fd;
 
 	pthread_mutex_init(&slurmpy_messages_lock, NULL);
-	if (slurmpy_messages < 0)
+	if (!slurmpy_messages_are_ours())
 		return;
 	fd = memfd_create("slurmpy", MFD_CLOEXEC);
 	if (fd < 0)
@@ -626,7 +632,7 @@ static void slurmpy_child(const char *conf, int words, int results)
 	dup2(words, STDOUT_FILENO);
 	dup2(words, STDERR_FILENO);
 	/* Where the messages go if the host has had libslurm ready before. */
-	if (slurmpy_messages >= 0)
+	if (slurmpy_messages_are_ours())
 		dup2(words, slurmpy_messages);
 
 	slurmpy_configure(conf);

@@ -62,6 +62,9 @@ UNLIMITED: Unlimited = object.__new__(Unlimited)
 #: Job ids are 32-bit numbers.
 _ID_DIGITS = 10
 
+#: The largest MaxArraySize that slurm.conf takes.
+_MOST_TASKS = 4_000_001
+
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 
@@ -240,7 +243,10 @@ def job_name(text: str) -> int | str:
 
     if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS:
         return int(text)
-    if not re.fullmatch(r"[0-9]{1,10}(_([0-9]+|\[[0-9,:-]+(%[0-9]+)?\]|[0-9,:-]+)|\+[0-9]+)", text):
+    span = "[0-9]{1,7}(-[0-9]{1,7}(:[1-9][0-9]{0,6})?)?"
+    spans = f"{span}(,{span})*"
+    name = rf"[0-9]{{1,{_ID_DIGITS}}}(_({spans}|\[{spans}(%[0-9]+)?\])|\+[0-9]{{1,7}})"
+    if not re.fullmatch(name, text):
         msg = f"no name of a job: {text!r} (such as '123', '123_4', '123_[1-5]' or '123+1')"
         raise ValueError(msg)
     return text
@@ -262,13 +268,20 @@ def first_id(name: int | str, *, several: bool = False) -> int:
 
 
 def tasks(name: int | str) -> list[str]:
-    """The tasks that a name of several is of, each by its own name."""
+    """The tasks that a name of several is of, each by its own name.
+
+    Raises:
+        ValueError: They are more than there can be.
+    """
     array, _, ranges = str(name).partition("_")
-    found = []
+    found: list[str] = []
     for part in ranges.strip("[]").partition("%")[0].split(",") if ranges else ():
         span, _, step = part.partition(":")
         first, _, last = span.partition("-")
         numbers = range(int(first), int(last or first) + 1, int(step or 1))
+        if len(found) + len(numbers) > _MOST_TASKS:
+            msg = f"{name} names more tasks than an array of Slurm's can have, {_MOST_TASKS}"
+            raise ValueError(msg)
         found += [f"{array}_{number}" for number in numbers]
     return found
 

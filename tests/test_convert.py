@@ -567,3 +567,19 @@ def test_there_is_one_unlimited(protocol: int) -> None:
 def test_unlimited_reads_as_it_is_written() -> None:
     assert str(UNLIMITED) == "UNLIMITED"
     assert repr(UNLIMITED) == "slurmpy.UNLIMITED"
+
+
+@pytest.mark.parametrize(
+    "text", ["12_", "12_,", "12_:-", "12_[]", "12_1-9:0", "12_99999999", "x", "12+"]
+)
+def test_names_that_slurm_does_not_know(text: str) -> None:
+    with pytest.raises(ValueError, match="no name of a job"):
+        _convert.job_name(text)
+
+
+def test_tasks_of_a_name() -> None:
+    assert _convert.tasks("12_[3-5,8]") == ["12_3", "12_4", "12_5", "12_8"]
+    assert _convert.tasks("12_1-9:4") == ["12_1", "12_5", "12_9"]
+    assert _convert.tasks(12) == []
+    with pytest.raises(ValueError, match="more tasks than"):
+        _convert.tasks("12_[0-9999999]")

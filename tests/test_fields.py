@@ -643,9 +643,9 @@ def test_a_copy_has_memory_of_its_own() -> None:
     other = copy.copy(job)
     ptr, owner = job._record
     for text in (ptr.name, ptr.gres_detail_str[0], ptr.gres_detail_str[1]):
-        ffi.buffer(text, 3)[:] = b"XXX"
+        ffi.buffer(text, 3)[:] = b"ZZZ"
     ptr.num_cpus = 99
-    assert (job.name, job.cpus) == ("XXXe", 99)
+    assert (job.name, job.cpus) == ("ZZZe", 99)
     # What the copy does not keep is overwritten by now.
     gc.collect()
     fill = [ffi.new("char[]", b"YYYY"[:size]) for size in (3, 4) for _ in range(10_000)]

@@ -518,7 +518,7 @@ def test_host_that_closes_every_descriptor(slurm_cluster: LocalCluster, tmp_path
         slurmpy.init(sys.argv[1])
         slurmpy.Jobs.load()
         os.closerange(3, 100)
-        files = [open(f"{sys.argv[2]}/{number}", "w") for number in range(20)]
+        files = [open(f"{sys.argv[2]}/{number}", "wb", buffering=0) for number in range(20)]
         socket = [x for x in open(sys.argv[1]).read().splitlines() if x.startswith("AuthInfo")]
         path = socket[0].partition("socket=")[2]
         os.rename(path, path + ".away")
@@ -530,13 +530,27 @@ def test_host_that_closes_every_descriptor(slurm_cluster: LocalCluster, tmp_path
             os.rename(path + ".away", path)
         slurmpy.Jobs.load()
         sizes = [os.fstat(file.fileno()).st_size for file in files]
-        print(json.dumps({"text": text, "sizes": sum(sizes)}))
+        # In the child of a fork too: the number that was ours stays the host's.
+        os.closerange(3, 100)
+        others = [
+            os.open(f"{sys.argv[2]}/child-{number}", os.O_WRONLY | os.O_CREAT)
+            for number in range(40)
+        ]
+        pid = os.fork()
+        if pid == 0:
+            for other in others:
+                os.write(other, b"x")
+            os._exit(0)
+        os.waitpid(pid, 0)
+        written = [os.fstat(other).st_size for other in others]
+        print(json.dumps({"text": text, "sizes": sum(sizes), "written": written}))
         """,
         slurm_cluster.conf,
         tmp_path,
     )
     assert "unge" in answer["text"]
     assert answer["sizes"] == 0
+    assert answer["written"] == [1] * 40
     assert answer["stderr"] == ""
 
 
