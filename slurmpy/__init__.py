@@ -27,6 +27,7 @@ from slurmpy.errors import (
 )
 from slurmpy.job import Job
 from slurmpy.jobs import Jobs
+from slurmpy.submission import Forecast, JobSubmitDescription
 
 __version__ = "0.1.0"
 
@@ -37,8 +38,10 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "ControllerUnreachable",
+    "Forecast",
     "InvalidJobId",
     "Job",
+    "JobSubmitDescription",
     "Jobs",
     "NotLoaded",
     "RPCError",

@@ -28,7 +28,9 @@ from cffi import FFI
 __all__ = ["BuildError", "Slurm", "declarations", "ffibuilder", "find_slurm", "select"]
 
 CDEFS = Path(__file__).resolve().parent.parent / "cdefs"
-HEADERS = ("runtime.h", "constants.h", "errno.h", "jobs.h", "control.h")
+HEADERS = ("runtime.h", "constants.h", "errno.h", "jobs.h", "control.h", "submit.h")
+#: What is compiled beside them, in this order.
+SOURCES = ("source.c", "submit.c")
 
 #: The majors whose declarations were checked, oldest first.
 MAJORS = ((22, 5), (23, 2), (23, 11), (24, 5), (24, 11), (25, 5), (25, 11), (26, 5))
@@ -276,7 +278,7 @@ def ffibuilder() -> FFI:
     ffi.cdef(declarations(slurm))
     ffi.set_source(
         "slurmpy._slurm",
-        (CDEFS / "source.c").read_text("utf-8"),
+        "".join((CDEFS / name).read_text("utf-8") for name in SOURCES),
         include_dirs=[str(slurm.include)],
         # By its path, since a libslurm.so for -lslurm is in the development package alone.
         extra_objects=[str(slurm.library)],

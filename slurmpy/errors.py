@@ -258,17 +258,22 @@ def said() -> str:
     size = lib.slurmpy_messages_size()
     if not size:
         return ""
-    import logging
-
     buffer = ffi.new("char[]", size)
     taken = lib.slurmpy_take_messages(buffer, size)
     words = plain(ffi.buffer(buffer, taken)[:].decode("utf-8", "replace"))
+    note(words)
+    return words
+
+
+def note(words: str) -> None:
+    """Enters what Slurm had to say into the log ``slurmpy``."""
+    import logging
+
     log = logging.getLogger("slurmpy")
     if not log.handlers:
         # Without a handler of the host's, logging would print to stderr.
         log.addHandler(logging.NullHandler())
     log.warning("%s", words)
-    return words
 
 
 def plain(text: str) -> str:

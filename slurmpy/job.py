@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from slurmpy._records import Member
+    from slurmpy.submission import JobSubmitDescription
 
 __all__ = ["Job"]
 
@@ -851,6 +852,41 @@ class Job(Record):
         message = msg.encode("utf-8", "surrogateescape")
         rc = _runtime.call(lib.slurmpy_notify_job, self._of(), self._number(), message)
         self._check(rc, "notifying")
+
+    def modify(self, changes: JobSubmitDescription) -> None:
+        """Changes the job (``slurm_update_job2``), as ``scontrol update`` does.
+
+        Args:
+            changes: What to change: the attributes that are set. `array` is ``"%5"`` here, how many
+                tasks may run at once. An empty text takes a text away.
+
+        Raises:
+            TypeError: It is no `JobSubmitDescription`.
+            ValueError: An attribute cannot be changed, or its value is none for it; or nothing is
+                set. Nothing was sent.
+            TaskErrors: Some tasks of the array refused.
+            RPCError: The controller refused, or could not be asked.
+
+        Example:
+            >>> from slurmpy import Job, JobSubmitDescription
+            >>> job = Job(job_id)
+            >>> job.modify(JobSubmitDescription(time_limit="1-00:00:00", comment="longer"))
+            >>> job.reload().time_limit, job.comment
+            (1440, 'longer')
+        """
+        from slurmpy.submission import JobSubmitDescription
+
+        if not isinstance(changes, JobSubmitDescription):
+            text = f"changes have to be a JobSubmitDescription, not {type(changes).__name__}"
+            raise TypeError(text)
+        message = changes._changes()
+
+        def update(of: Any, name: bytes, out: Any) -> int:
+            message.text("job_id_str", name)
+            rc: int = lib.slurmpy_update_job(of, message.ptr, out)
+            return rc
+
+        self._do_to_tasks("modifying", update)
 
     def get_batch_script(self) -> str:
         """The batch script of the job (``slurm_job_batch_script``), as it was submitted.

@@ -1,0 +1,298 @@
+"""A description in sbatch's terms: the lines with ``#SBATCH``, the environment, the command."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from slurmpy._options import Option
+
+    Options = Mapping[str, Option[Any]]
+
+__all__ = ["PREFIX", "from_variable", "read", "words"]
+
+#: What the names of variables with attributes begin with.
+PREFIX = "SLURMPY_JOBDESC_"
+
+#: Options of sbatch, of any major, that have no attribute; and whether they take an argument.
+_OTHERS = {
+    "--autocomplete": "required",
+    "--bb": "required",
+    "--bbf": "required",
+    "--consolidate-segments": "none",
+    "--export-file": "required",
+    "--external-launcher": "optional",
+    "--gpu-freq": "required",
+    "--help -h": "none",
+    "--hint": "required",
+    "--ignore-pbs": "none",
+    "--mem-bind": "required",
+    "--nodefile -F": "required",
+    "--ntasks-per-tres": "required",
+    "--oom-kill-step": "optional",
+    "--parsable": "none",
+    "--power": "required",
+    "--prefer": "required",
+    "--propagate": "optional",
+    "--quiet -Q": "none",
+    "--spread-segments": "none",
+    "--stepmgr": "none",
+    "--test-only": "none",
+    "--tres-bind": "required",
+    "--tres-per-task": "required",
+    "--usage": "none",
+    "--verbose -v": "none",
+    "--version -V": "none",
+    "--wait -W": "none",
+    "--wrap": "required",
+}
+
+#: Options that are another's, or that say what several attributes do.
+_ALIASES = {"--cluster": "--clusters"}
+_COMBINED = {
+    "--extra-node-info -B": "required",
+    "--gpus-per-node": "required",
+    "--oversubscribe -s": "none",
+}
+
+
+class _Table:
+    """All options of sbatch by their flags."""
+
+    def __init__(self, options: Options) -> None:
+        self.options: dict[str, Option[Any]] = {}
+        self.argument: dict[str, str] = {}
+        for option in options.values():
+            for flag in option.flags:
+                self.options.setdefault(flag, option)
+                self.argument[flag] = option.argument
+        for alias, flag in _ALIASES.items():
+            self.options[alias] = self.options[flag]
+            self.argument[alias] = self.argument[flag]
+        for flags, argument in {**_OTHERS, **_COMBINED}.items():
+            self.argument.update(dict.fromkeys(flags.split(), argument))
+        self.short = {short: long.split()[0] for long in _COMBINED for short in long.split()[1:]}
+
+    def long(self, flag: str) -> str | None:
+        """The option that a flag means, which may be shortened; None for none.
+
+        Raises:
+            ValueError: It may mean several.
+        """
+        if flag in self.argument:
+            return flag
+        found = [name for name in self.argument if name.startswith(flag) and flag != "--"]
+        if len({self.options.get(name, name) for name in found}) > 1:
+            msg = f"{flag} is short for {', '.join(sorted(found))}: write one of them"
+            raise ValueError(msg)
+        return found[0] if found else None
+
+
+def read(
+    script: bytes, options: Options, component: int | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The values that the lines of a script set, and what there is to warn of.
+
+    Raises:
+        ValueError: A line is malformed; the message has its number.
+    """
+    table, found, warnings = _Table(options), {}, []
+    current = 0
+    for number, line in _lines(script, warnings):
+        line = line.lstrip()
+        separator = re.match(r"(?:het|pack)job(?=\s|$)", line, re.IGNORECASE)
+        if separator:
+            current += 1
+            line = line[separator.end() :]
+            if component is None:
+                msg = (
+                    f"line {number} of the script begins another component of a heterogeneous job: "
+                    "name the one to load, load_sbatch_options(component=0), and so on"
+                )
+                raise ValueError(msg)
+        if current != (component or 0):
+            continue
+        try:
+            for flag, argument in _flags(_split(line), table, number, warnings):
+                _set(found, table, flag, argument)
+        except (TypeError, ValueError, AttributeError) as error:
+            msg = f"line {number} of the script: {error}"
+            raise ValueError(msg) from None
+    if component is not None and component > current:
+        msg = f"the script has no component {component}: its last one is {current}"
+        raise ValueError(msg)
+    return found, warnings
+
+
+def _lines(script: bytes, warnings: list[str]) -> Iterator[tuple[int, str]]:
+    """Number and rest of each line with ``#SBATCH`` before the first command."""
+    for number, raw in enumerate(script.split(b"\n"), 1):
+        line = raw.decode("utf-8", "surrogateescape")
+        if line.startswith("#SBATCH"):
+            yield number, line[len("#SBATCH") :]
+        elif re.match(r"#(PBS|BSUB|SLURM)\s", line):
+            warnings.append(f"line {number} of the script is for another program: {line.strip()}")
+        elif line.strip() and not line.lstrip().startswith("#"):
+            return
+
+
+def _split(line: str) -> list[str]:
+    """The words of a line, by sbatch's rules: quotes, backslashes, and # for a comment."""
+    found: list[str] = []
+    word: str | None = None
+    quote, escaped = "", False
+    for char in line:
+        if escaped:
+            word, escaped = (word or "") + char, False
+        elif char == "\\":
+            escaped = True
+        elif quote:
+            quote, word = ("", word) if char == quote else (quote, (word or "") + char)
+        elif char in "'\"":
+            quote, word = char, word or ""
+        elif char == "#":
+            break
+        elif char.isspace():
+            found += [] if word is None else [word]
+            word = None
+        else:
+            word = (word or "") + char
+    if quote:
+        msg = f"a {quote} is not closed in {line.strip()!r}"
+        raise ValueError(msg)
+    return found if word is None else [*found, word]
+
+
+def _flags(
+    words: list[str], table: _Table, line: int, warnings: list[str]
+) -> Iterator[tuple[str, str | None]]:
+    """The options among some words, each with its argument, as getopt_long finds them."""
+    rest = list(words)
+    unknown = False
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--") and len(word) > len("--"):
+            name, equals, argument = word.partition("=")
+            flag = table.long(name)
+            given = argument if equals else None
+        elif word.startswith("-") and len(word) > 1:
+            name, argument = word[:2], word[2:]
+            flag = name if name in table.argument else None
+            given = argument or None
+            if flag and table.argument[flag] == "none" and argument:
+                rest.insert(0, f"-{argument}")
+                given = None
+        elif unknown:
+            # What an option that is not known may have for its argument.
+            unknown = False
+            continue
+        else:
+            msg = f"{word!r} is no option"
+            raise ValueError(msg)
+        unknown = flag is None
+        if flag is None:
+            warnings.append(
+                f"line {line} of the script: sbatch's option {name} is not known here, and was not "
+                "loaded"
+            )
+            continue
+        kind = table.argument[flag]
+        if kind == "none" and given is not None:
+            msg = f"{flag} takes no argument"
+            raise ValueError(msg)
+        if kind == "required" and given is None:
+            if not rest:
+                msg = f"{flag} needs an argument"
+                raise ValueError(msg)
+            given = rest.pop(0)
+        flag = table.short.get(flag, flag)
+        if flag not in table.options and flag not in {name.split()[0] for name in _COMBINED}:
+            warnings.append(
+                f"line {line} of the script: {flag} has no attribute, and was not loaded"
+            )
+            continue
+        yield flag, given
+
+
+def _set(found: dict[str, Any], table: _Table, flag: str, argument: str | None) -> None:
+    """Sets what an option stands for."""
+    if flag == "--oversubscribe":
+        found["resource_sharing"] = "oversubscribe"
+        return
+    if flag == "--extra-node-info":
+        names = ("sockets_per_node", "cores_per_socket", "threads_per_core")
+        parts = (argument or "").split(":")
+        if len(parts) > len(names):
+            msg = f"{flag} has sockets, cores and threads, not {argument!r}"
+            raise ValueError(msg)
+        for name, part in zip(names, parts):
+            if part != "*":
+                _keep(found, table.options[f"--{name.replace('_', '-')}"], part)
+        return
+    if flag == "--gpus-per-node":
+        items = ",".join(f"gpu:{item}" for item in (argument or "").split(","))
+        before = found.get("gres_per_node")
+        _keep(found, table.options["--gres"], f"{items},{before}" if before else items)
+        return
+    option = table.options[flag]
+    if flag == "--gres-flags":
+        for item in (argument or "").split(","):
+            name = "gres_binding" if item.endswith("binding") else "gres_tasks_per_sharing"
+            value = item.partition("-tasks-per-sharing")[0].partition("-task-per-sharing")[0]
+            _keep(found, option.sibling(name), value)
+        return
+    if flag == "--mail-type" and "mail_types" in found:
+        argument = f"{found['mail_types']},{argument}"
+    if argument is None:
+        value = option.bare if flag != option.off else False
+        found[option.name] = value
+        option.check(value)
+        return
+    _keep(found, option, argument)
+
+
+def _keep(found: dict[str, Any], option: Option[Any], argument: str) -> None:
+    """Sets an attribute to what a text stands for, once it has been seen to parse."""
+    value = option.read(argument)
+    option.check(value)
+    found[option.name] = value
+
+
+def from_variable(option: Option[Any], content: str) -> Any:  # noqa: ANN401 - any attribute's
+    """The value of an attribute from the environment."""
+    from slurmpy import _parse
+
+    value = _parse.boolean(content) if option.annotation == "bool" else option.read(content)
+    option.check(value)
+    return value
+
+
+def words(options: Options, given: Mapping[str, Any], checked: Mapping[str, Any]) -> list[str]:
+    """The words after ``sbatch``.
+
+    Raises:
+        ValueError: Something has no option.
+    """
+    found: list[str] = []
+    both = [name for name in ("gres_binding", "gres_tasks_per_sharing") if name in checked]
+    for name, value in checked.items():
+        option = options[name]
+        if name in both[1:]:
+            # One option for both, of which sbatch takes the last.
+            shown = option.show(given[name], value)[0].partition("=")[2]
+            place = next(i for i, word in enumerate(found) if word.startswith("--gres-flags="))
+            found[place] += f",{shown}"
+        elif option.flags:
+            found += option.show(given[name], value)
+    script = checked.get("script")
+    arguments = checked.get("script_args", [])
+    if script is not None and script.path is not None:
+        return [*found, script.path, *arguments]
+    if arguments:
+        msg = "script_args go with the path of a script: sbatch takes none for one that it reads"
+        raise ValueError(msg)
+    return found

@@ -1,0 +1,1134 @@
+"""Describing a job, and submitting it."""
+
+from __future__ import annotations
+
+import os
+
+from slurmpy import _parse, _request, _runtime, _sbatch
+from slurmpy._ffi import MAJOR, ffi, lib
+from slurmpy._options import (
+    Message,
+    Option,
+    bits,
+    fixed,
+    flag,
+    joined,
+    number,
+    parsed,
+    text,
+    tres,
+    word,
+)
+from slurmpy._options import GPU as _GPU
+from slurmpy.errors import RPCError, check, note
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping, Sequence
+    from typing import Any, ClassVar, Union
+
+    from typing_extensions import dataclass_transform
+
+    Moment = Union[str, int, datetime.datetime]
+    Duration = Union[str, int, datetime.timedelta]
+    Amount = Union[int, str]
+    Gres = Union[str, Mapping[str, int]]
+    Gpus = Union[int, str, Mapping[str, int]]
+    Words = Union[str, Sequence[str]]
+else:
+
+    def dataclass_transform(**_):  # noqa: ANN003, ANN201, D103 - for type checkers
+        return lambda cls: cls
+
+
+__all__ = ["Forecast", "JobSubmitDescription"]
+
+_INFINITE, _NO_VAL = int(lib.INFINITE), int(lib.NO_VAL)
+
+
+class Forecast:
+    """What a dry run gives: when and where the job would start.
+
+    Attributes:
+        start_time: When it would start (`int`, Unix timestamp).
+        nodes: The nodes that it would have, such as ``"n[1-2]"``.
+        partition: The partition that it would run in; None where Slurm does not say.
+        cpus: How many CPUs it would have.
+        preempts: The ids of the jobs that would have to make room.
+        message: What Slurm had to say to the user; None for nothing.
+    """
+
+    __slots__ = ("cpus", "message", "nodes", "partition", "preempts", "start_time")
+
+    def __init__(self, answer: Any) -> None:
+        """See the class."""
+        count = lib.slurmpy_preempted(answer, ffi.NULL, 0)
+        ids = ffi.new("uint32_t[]", count or 1)
+        lib.slurmpy_preempted(answer, ids, count)
+        self.start_time: int = answer.start_time
+        self.nodes: str | None = _text(answer.node_list)
+        self.partition: str | None = _text(answer.part_name)
+        self.cpus: int = answer.proc_cnt
+        self.preempts: list[int] = list(ids[0:count])
+        self.message: str | None = _text(answer.job_submit_user_msg)
+
+    def __repr__(self) -> str:
+        """All of it."""
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in sorted(self.__slots__))
+        return f"slurmpy.Forecast({values})"
+
+
+def _text(value: Any) -> str | None:
+    """A text of the library's; None where it is empty."""
+    found: str = ffi.string(value).decode("utf-8", "replace") if value else ""
+    return found or None
+
+
+# ---- how some of the attributes are put ----
+
+
+def _put_nodes(message: Message, value: tuple[int, int, str]) -> None:
+    message.ptr.min_nodes, message.ptr.max_nodes, sizes = value
+    if sizes:
+        message.text("job_size_str", sizes)
+
+
+def _put_memory_per_cpu(message: Message, value: int) -> None:
+    message.ptr.pn_min_memory = value | lib.MEM_PER_CPU
+
+
+def _put_gres(message: Message, value: str) -> None:
+    # Slurm takes "none" for the steps of a job; for a job it is nothing to send.
+    if value != "none":
+        prefix = _GPU[:-3]
+        message.append("tres_per_node", ",".join(prefix + item for item in value.split(",")))
+
+
+def _put_gpus_per_task(message: Message, value: str) -> None:
+    if not lib.SLURMPY_SPELLS_TRES:
+        message.append("tres_per_task", ",".join(f"{_GPU}:{item}" for item in value.split(",")))
+        return
+    for item in value.split(","):
+        kind, _, count = item.replace("=", ":").rpartition(":")
+        message.append("tres_per_task", f"{_GPU}:{kind}={count}" if kind else f"{_GPU}={count}")
+
+
+def _put_switches(message: Message, value: tuple[int, int | None]) -> None:
+    message.ptr.req_switch = value[0]
+    if value[1] is not None:
+        message.ptr.wait4switch = value[1]
+
+
+def _show_switches(value: tuple[int, int | None]) -> str:
+    count, wait = value
+    return str(count) if wait is None else f"{count}@{_show_seconds(wait)}"
+
+
+def _put_signal(message: Message, value: tuple[int, int, int]) -> None:
+    message.ptr.warn_signal, message.ptr.warn_time, message.ptr.warn_flags = value
+
+
+def _show_signal(value: tuple[int, int, int]) -> str:
+    signal, before, flags = value
+    letters = ("R" if flags & lib.KILL_JOB_RESV else "") + (
+        "B" if flags & lib.KILL_JOB_BATCH else ""
+    )
+    return f"{letters}{':' if letters else ''}{signal}@{before}"
+
+
+def _put_distribution(message: Message, value: tuple[int, int | None, str]) -> None:
+    message.ptr.task_dist = value[0]
+    if value[1] is not None:
+        message.ptr.plane_size = value[1]
+
+
+def _show_distribution(value: tuple[int, int | None, str]) -> str:
+    return value[2] if value[1] is None else f"plane={value[1]}"
+
+
+def _put_cpu_frequency(message: Message, value: tuple[int, int, int]) -> None:
+    message.ptr.cpu_freq_min, message.ptr.cpu_freq_max, message.ptr.cpu_freq_gov = value
+
+
+def _show_cpu_frequency(value: tuple[int, int, int]) -> str:
+    low, high, governor = value
+    span = f"{_frequency(low)}-{_frequency(high)}" if low != _NO_VAL else _frequency(high)
+    return ":".join(filter(None, (span, _frequency(governor))))
+
+
+def _frequency(value: int) -> str:
+    from slurmpy._convert import cpu_frequency
+
+    return "" if value == _NO_VAL else str(cpu_frequency(value))
+
+
+def _show_minutes(value: int) -> str:
+    return "UNLIMITED" if value == _INFINITE else str(value)
+
+
+def _show_seconds(value: int) -> str:
+    return "UNLIMITED" if value == _INFINITE else f"{value // 60}:{value % 60:02}"
+
+
+def _show_nodes(value: tuple[int, int, str]) -> str:
+    least, most, sizes = value
+    return sizes or (str(least) if least == most else f"{least}-{most}")
+
+
+def _put_core_spec(message: Message, value: int) -> None:
+    message.ptr.core_spec = value
+
+
+def _put_thread_spec(message: Message, value: int) -> None:
+    message.ptr.core_spec = value | lib.CORE_SPEC_THREAD
+
+
+def _put_kill_on_invalid(message: Message, value: bool) -> None:  # noqa: FBT001 - what was checked
+    message.ptr.bitflags |= lib.KILL_INV_DEP if value else lib.NO_KILL_INV_DEP
+
+
+def _put_kill_on_node_fail(message: Message, value: bool) -> None:  # noqa: FBT001 - the same
+    # Without it a job ends with its node, unless the cluster's administrator says otherwise.
+    if not value:
+        message.ptr.kill_on_node_fail = 0
+
+
+def _put_hold(message: Message, value: bool) -> None:  # noqa: FBT001 - the same
+    if value:
+        message.ptr.priority = 0
+
+
+def _put_bitflags(message: Message, value: int) -> None:
+    message.ptr.bitflags |= value
+
+
+_SHARING = {
+    "yes": lib.JOB_SHARED_OK,
+    "oversubscribe": lib.JOB_SHARED_OK,
+    "no": lib.JOB_SHARED_NONE,
+    "exclusive": lib.JOB_SHARED_NONE,
+    "user": lib.JOB_SHARED_USER,
+    "mcs": lib.JOB_SHARED_MCS,
+}
+_BINDING = {"enforce-binding": lib.GRES_ENFORCE_BIND, "disable-binding": lib.GRES_DISABLE_BIND}
+_PER_SHARING = {
+    "multiple": lib.GRES_MULT_TASKS_PER_SHARING,
+    "one": lib.GRES_ONE_TASK_PER_SHARING,
+}
+_OPEN_MODES = {"append": lib.OPEN_MODE_APPEND, "truncate": lib.OPEN_MODE_TRUNCATE}
+_MAIL = {
+    "none": 0,
+    "begin": lib.MAIL_JOB_BEGIN,
+    "end": lib.MAIL_JOB_END,
+    "fail": lib.MAIL_JOB_FAIL,
+    "requeue": lib.MAIL_JOB_REQUEUE,
+    "invalid_depend": lib.MAIL_INVALID_DEPEND,
+    "stage_out": lib.MAIL_JOB_STAGE_OUT,
+    "all": lib.MAIL_JOB_BEGIN
+    | lib.MAIL_JOB_END
+    | lib.MAIL_JOB_FAIL
+    | lib.MAIL_JOB_REQUEUE
+    | lib.MAIL_INVALID_DEPEND
+    | lib.MAIL_JOB_STAGE_OUT,
+    "time_limit": lib.MAIL_JOB_TIME100,
+    "time_limit_90": lib.MAIL_JOB_TIME90,
+    "time_limit_80": lib.MAIL_JOB_TIME80,
+    "time_limit_50": lib.MAIL_JOB_TIME50,
+    "array_tasks": lib.MAIL_ARRAY_TASKS,
+}
+_PROFILES = {
+    "none": lib.ACCT_GATHER_PROFILE_NONE,
+    "all": lib.ACCT_GATHER_PROFILE_ALL,
+    "energy": lib.ACCT_GATHER_PROFILE_ENERGY,
+    "task": lib.ACCT_GATHER_PROFILE_TASK,
+    "lustre": lib.ACCT_GATHER_PROFILE_LUSTRE,
+    "network": lib.ACCT_GATHER_PROFILE_NETWORK,
+}
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class _Description:
+    """What a description is apart from its attributes."""
+
+    __slots__ = ("_values", "message")
+
+    #: The attributes by name, in the order of their declaration.
+    options: ClassVar[Mapping[str, Option[Any]]] = {}
+
+    #: What is set, as it was given.
+    _values: dict[str, Any]
+    message: str | None
+
+    def __init__(self, **values: Any) -> None:
+        """See the class."""
+        self._values = {}
+        self.message = None
+        for name, value in values.items():
+            if name not in self.options:
+                raise TypeError(_unknown(name, self.options))
+            setattr(self, name, value)
+
+    def __init_subclass__(cls) -> None:
+        """Collects the declarations."""
+        super().__init_subclass__()
+        cls.options = {name: item for name, item in vars(cls).items() if isinstance(item, Option)}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Sets an attribute, and no other: a name that is spelled wrong would be lost."""
+        if name not in self.options and name not in ("_values", "message"):
+            raise AttributeError(_unknown(name, self.options), name=name, obj=self)
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """What is set, in the order in which the attributes are documented."""
+        values = ", ".join(
+            f"{name}={self._values[name]!r}" for name in self.options if name in self._values
+        )
+        return f"slurmpy.JobSubmitDescription({values})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is set."""
+        if not isinstance(other, _Description):
+            return NotImplemented
+        return self._values == other._values
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+    def __copy__(self) -> _Description:
+        """Another description with the same values."""
+        return type(self)(**self._values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Descriptions travel between processes."""
+        return _restore, (type(self), self._values)
+
+
+def _restore(kind: type[_Description], values: dict[str, Any]) -> _Description:
+    return kind(**values)
+
+
+def _unknown(name: str, names: Mapping[str, object]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, names, 1, 0)
+    return f"a description has no {name!r}; did you mean {near[0]!r}?"
+
+
+class JobSubmitDescription(_Description):
+    """A job that is to be submitted, or what is to be changed in one that was.
+
+    Every attribute is None until it is set, in the call or afterwards, and None again where it is to
+    be left to Slurm. A value is kept as it was given: a number, a text as sbatch takes it for the
+    option that is named with the attribute, or one of the Python types that are named there.
+    What is wrong with it is said by `submit`, before anything is sent.
+
+    What is not set is as with sbatch: one task, one CPU for it, the current folder, the whole
+    environment. sbatch's own environment variables (``SBATCH_…``) and the plugins that run inside of
+    sbatch (spank, cli_filter) are sbatch's alone.
+
+    A description can be submitted again and again, changed in between, compared, copied, pickled,
+    printed, and turned into words for sbatch (`to_sbatch`).
+
+    Args:
+        values: Attributes by name.
+
+    Attributes:
+        message: What Slurm had to say to the user when this was last submitted (from the cluster's
+            job_submit plugin); None for nothing. It also goes to the log.
+
+    Raises:
+        TypeError: There is no attribute of that name; the message has the nearest one.
+
+    Example:
+        >>> from slurmpy import JobSubmitDescription
+        >>> job = JobSubmitDescription(name="first", script="#!/bin/sh\\nsleep 60", ntasks=2)
+        >>> job.time_limit = "1:30:00"
+        >>> job
+        slurmpy.JobSubmitDescription(name='first', time_limit='1:30:00', ntasks=2, script=...)
+    """
+
+    __slots__ = ()
+
+    name: Option[str] = text(
+        "--job-name -J", "name", "Name of the job; by default that of the script's file."
+    )
+    account: Option[str] = text("--account -A", "account", "Account that is charged.")
+    wckey: Option[str] = text("--wckey", "wckey", "Workload characterization key.")
+    comment: Option[str] = text("--comment", "comment", "Any text.")
+    qos: Option[str] = text("--qos -q", "qos", "Quality of service.")
+    network: Option[str] = text("--network", "network", "Specification of the network.")
+    mcs_label: Option[str] = text(
+        "--mcs-label", "mcs_label", "Label of multi-category security.", changes=False
+    )
+    extra: Option[str] = text(
+        "--extra",
+        "extra",
+        "Any text, which some clusters filter nodes by.",
+        since="23.02",
+        supported=MAJOR >= "23.02",
+    )
+    container: Option[str] = text(
+        "--container", "container", "Bundle of a container to run in.", changes=False
+    )
+    container_id: Option[str] = text(
+        "--container-id", "container_id", "Id of the container.", since="23.02", changes=False
+    )
+    user_id: Option[int | str] = parsed(
+        "--uid",
+        "user_id",
+        _parse.user,
+        "User to run as, by uid or name; for root.",
+        "int | str",
+        changes=False,
+    )
+    group_id: Option[int | str] = parsed(
+        "--gid",
+        "group_id",
+        _parse.group,
+        "Group to run as, by gid or name; for root.",
+        "int | str",
+        changes=False,
+    )
+    priority: Option[int | str] = parsed(
+        "--priority",
+        "priority",
+        _parse.priority,
+        'Priority, or ``"TOP"``; 0 holds the job. For operators.',
+        "int | str",
+    )
+    hold: Option[bool] = fixed(
+        "--hold -H",
+        "Whether the job is held until it is released; one that there is has `Job.hold`.",
+        _parse.boolean,
+        "bool",
+        _put_hold,
+        argument="none",
+        read=_parse.boolean,
+        changes=False,
+    )
+    nice: Option[int | str] = parsed(
+        "--nice",
+        "nice",
+        _parse.nice,
+        "Adjustment of the priority: the more, the later.",
+        "int | str",
+        show=lambda value: str(value - int(lib.NICE_OFFSET)),
+        argument="optional",
+        bare=100,
+        read=int,
+    )
+    site_factor: Option[int | str] = parsed(
+        "",
+        "site_factor",
+        _parse.nice,
+        "The site's part of the priority; only for `Job.modify`, and for administrators.",
+        "int | str",
+        read=int,
+    )
+    admin_comment: Option[str] = text(
+        "", "admin_comment", "Comment of an administrator; only for `Job.modify`."
+    )
+    array: Option[str] = parsed(
+        "--array -a",
+        "array_inx",
+        _parse.array,
+        "Tasks of an array, such as ``0-15:4%2``; of one that there is, ``%2`` alone changes how "
+        "many run at once.",
+        "str",
+    )
+    begin_time: Option[Moment] = parsed(
+        "--begin -b",
+        "begin_time",
+        _parse.moment,
+        "When the job may start: a Unix timestamp, a `datetime`, or text such as ``now+1hour``.",
+        "str | int | datetime",
+        show="uts{}".format,
+    )
+    deadline: Option[Moment] = parsed(
+        "--deadline",
+        "deadline",
+        _parse.moment,
+        "When the job is given up if it cannot end by then; as ``begin_time``.",
+        "str | int | datetime",
+        show="uts{}".format,
+    )
+    time_limit: Option[Duration] = parsed(
+        "--time -t",
+        "time_limit",
+        _parse.minutes,
+        "Time limit: minutes, a `timedelta`, or text such as ``2-00:00:00``; 0 for none.",
+        "int | str | timedelta",
+        show=_show_minutes,
+    )
+    time_limit_min: Option[Duration] = parsed(
+        "--time-min",
+        "time_min",
+        _parse.minutes,
+        "Least time limit that the scheduler may set; as ``time_limit``.",
+        "int | str | timedelta",
+        show=_show_minutes,
+    )
+    delay_boot_time: Option[Duration] = parsed(
+        "--delay-boot",
+        "delay_boot",
+        _parse.seconds(60),
+        "How long the job waits for nodes with its features before others reboot; as "
+        "``time_limit``.",
+        "int | str | timedelta",
+        show=_show_seconds,
+    )
+    partitions: Option[Words] = joined(
+        "--partition -p", "partition", "Partitions, of which the first that can takes the job."
+    )
+    reservations: Option[Words] = joined("--reservation", "reservation", "Reservations to use.")
+    licenses: Option[Words] = joined("--licenses -L", "licenses", "Licenses, such as ``matlab:2``.")
+    clusters: Option[Words] = joined(
+        "--clusters -M",
+        "clusters",
+        "Clusters to submit to. Any but the local one is refused: see `init`.",
+    )
+    required_nodes: Option[Words] = parsed(
+        "--nodelist -w",
+        "req_nodes",
+        _parse.node_list,
+        "Nodes that the job has to have, such as ``n[1-3]``.",
+        "str | list[str]",
+    )
+    excluded_nodes: Option[Words] = parsed(
+        "--exclude -x",
+        "exc_nodes",
+        _parse.node_list,
+        "Nodes that the job must not have.",
+        "str | list[str]",
+    )
+    mail_user: Option[Words] = joined("--mail-user", "mail_user", "Who gets mail.")
+    mail_types: Option[Words] = bits(
+        "--mail-type", "mail_type", _MAIL, "What mail is sent about.", alone="none"
+    )
+    constraints: Option[Words] = joined(
+        "--constraint -C", "features", "Features that the nodes have to have.", "&"
+    )
+    batch_constraints: Option[Words] = joined(
+        "--batch",
+        "batch_features",
+        "Features that the node of the batch script has to have.",
+        "&",
+        changes=False,
+    )
+    cluster_constraints: Option[Words] = joined(
+        "--cluster-constraint", "cluster_features", "Features that the cluster has to have."
+    )
+    dependencies: Option[str | Mapping[str, Any]] = parsed(
+        "--dependency -d",
+        "dependency",
+        _parse.dependencies,
+        "What the job waits for: text, or a dict of conditions to ids, with ``singleton`` (True), "
+        "and with ``satisfy``, ``all`` or ``any``.",
+        "str | dict[str, list[int | str] | bool | str]",
+    )
+    nodes: Option[int | str | Mapping[str, int]] = fixed(
+        "--nodes -N",
+        "How many nodes: ``3``, ``\"1-5\"``, or ``{'min': 1, 'max': 5}``. No more than there are "
+        "tasks, where both are set.",
+        _parse.node_count,
+        "int | str | dict[str, int]",
+        _put_nodes,
+        member="min_nodes, max_nodes",
+        show=_show_nodes,
+    )
+    use_min_nodes: Option[bool] = flag(
+        "--use-min-nodes",
+        "bitflags",
+        "Whether fewer nodes of a range are better.",
+        lib.USE_MIN_NODES,
+        changes=False,
+    )
+    requires_contiguous_nodes: Option[bool] = flag(
+        "--contiguous", "contiguous", "Whether the nodes have to be neighbours."
+    )
+    spreads_over_nodes: Option[bool] = flag(
+        "--spread-job",
+        "bitflags",
+        "Whether the job takes as many nodes as it can.",
+        lib.SPREAD_JOB,
+        changes=False,
+    )
+    segment_size: Option[Amount] = number(
+        "--segment",
+        "segment_size",
+        "Nodes in each segment of a block topology.",
+        since="24.05",
+        changes=False,
+    )
+    ntasks: Option[Amount] = number("--ntasks -n", "num_tasks", "How many tasks.")
+    ntasks_per_node: Option[Amount] = number(
+        "--ntasks-per-node --tasks-per-node", "ntasks_per_node", "Tasks on each node."
+    )
+    ntasks_per_socket: Option[Amount] = number(
+        "--ntasks-per-socket", "ntasks_per_socket", "Tasks on each socket.", changes=False
+    )
+    ntasks_per_core: Option[Amount] = number(
+        "--ntasks-per-core", "ntasks_per_core", "Tasks on each core.", changes=False
+    )
+    ntasks_per_gpu: Option[Amount] = number(
+        "--ntasks-per-gpu", "ntasks_per_tres", "Tasks for each GPU.", changes=False
+    )
+    distribution: Option[str] = fixed(
+        "--distribution -m",
+        "How tasks are distributed: ``block`` or ``cyclic`` over nodes, and with colons over "
+        "sockets and cores; ``plane=4``; ``arbitrary``.",
+        _parse.distribution,
+        "str",
+        _put_distribution,
+        member="task_dist, plane_size",
+        show=_show_distribution,
+        changes=False,
+    )
+    cpus_per_task: Option[Amount] = number(
+        "--cpus-per-task -c", "cpus_per_task", "CPUs for each task."
+    )
+    cpus_per_gpu: Option[Amount] = fixed(
+        "--cpus-per-gpu",
+        "CPUs for each GPU.",
+        _parse.number(1, 2**31 - 1),
+        "int | str",
+        lambda message, value: message.text("cpus_per_tres", f"{_GPU}:{value}"),
+        member="cpus_per_tres",
+        read=int,
+    )
+    min_cpus_per_node: Option[Amount] = number(
+        "--mincpus", "pn_min_cpus", "Least number of CPUs on each node."
+    )
+    sockets_per_node: Option[Amount] = number(
+        "--sockets-per-node", "sockets_per_node", "Sockets that a node has to have."
+    )
+    cores_per_socket: Option[Amount] = number(
+        "--cores-per-socket", "cores_per_socket", "Cores that a socket has to have."
+    )
+    threads_per_core: Option[Amount] = number(
+        "--threads-per-core", "threads_per_core", "Threads that a core has to have."
+    )
+    cores_reserved_for_system: Option[Amount] = fixed(
+        "--core-spec -S",
+        "Cores of each node that are kept for the system.",
+        _parse.number(0, lib.CORE_SPEC_THREAD - 1),
+        "int | str",
+        _put_core_spec,
+        member="core_spec",
+        read=int,
+    )
+    threads_reserved_for_system: Option[Amount] = fixed(
+        "--thread-spec",
+        "Threads of each node that are kept for the system.",
+        _parse.number(1, lib.CORE_SPEC_THREAD - 3),
+        "int | str",
+        _put_thread_spec,
+        member="core_spec",
+        read=int,
+    )
+    overcommit: Option[bool] = flag(
+        "--overcommit -O",
+        "overcommit",
+        "Whether a CPU may be given to several tasks.",
+        changes=False,
+    )
+    cpu_frequency: Option[Amount | Mapping[str, Any]] = fixed(
+        "--cpu-freq",
+        "CPU frequency: kHz or a word such as ``low``, a range such as ``low-high``, a governor, or "
+        "``low-high:performance``; or a dict of ``min``, ``max`` and ``governor``.",
+        _parse.cpu_frequency,
+        "str | int | dict[str, int | str]",
+        _put_cpu_frequency,
+        member="cpu_freq_min, cpu_freq_max, cpu_freq_gov",
+        show=_show_cpu_frequency,
+        changes=False,
+    )
+    memory_per_node: Option[Amount] = parsed(
+        "--mem",
+        "pn_min_memory",
+        _parse.memory(lib.MEM_PER_CPU - 1),
+        "Memory on each node: MiB, or text such as ``3G``; 0 for all of it.",
+        "int | str",
+    )
+    memory_per_cpu: Option[Amount] = fixed(
+        "--mem-per-cpu",
+        "Memory for each CPU; as ``memory_per_node``.",
+        _parse.memory(lib.MEM_PER_CPU - 1),
+        "int | str",
+        _put_memory_per_cpu,
+        member="pn_min_memory",
+    )
+    memory_per_gpu: Option[Amount] = fixed(
+        "--mem-per-gpu",
+        "Memory for each GPU; as ``memory_per_node``.",
+        _parse.memory(lib.MEM_PER_CPU - 1),
+        "int | str",
+        lambda message, value: message.text("mem_per_tres", f"{_GPU}:{value}"),
+        member="mem_per_tres",
+    )
+    temporary_disk_per_node: Option[Amount] = parsed(
+        "--tmp",
+        "pn_min_tmp_disk",
+        _parse.memory(lib.NO_VAL - 1),
+        "Temporary disk space on each node; as ``memory_per_node``.",
+        "int | str",
+    )
+    gpus: Option[Gpus] = tres(
+        "--gpus -G",
+        "tres_per_job",
+        "GPUs of the whole job: ``6``, ``tesla:1,volta:5``, or ``{'tesla': 1}``.",
+    )
+    gpus_per_socket: Option[Gpus] = tres(
+        "--gpus-per-socket", "tres_per_socket", "GPUs for each socket; as ``gpus``."
+    )
+    gpus_per_task: Option[Gpus] = fixed(
+        "--gpus-per-task",
+        "GPUs for each task; as ``gpus``.",
+        _parse.typed,
+        "int | str | dict[str, int]",
+        _put_gpus_per_task,
+        member="tres_per_task",
+    )
+    gres_per_node: Option[Gres] = fixed(
+        "--gres",
+        "Generic resources on each node: ``gpu:tesla:2,nic``, or ``{'gpu:tesla': 2}``.",
+        _parse.gres,
+        "str | dict[str, int]",
+        _put_gres,
+        member="tres_per_node",
+    )
+    gpu_binding: Option[str] = fixed(
+        "--gpu-bind",
+        "How tasks are bound to GPUs, such as ``closest`` or ``single:2``.",
+        _parse.gpu_binding,
+        "str",
+        lambda message, value: message.text(
+            "tres_bind", f"{_GPU if lib.SLURMPY_SPELLS_TRES else 'gpu'}:{value}"
+        ),
+        member="tres_bind",
+    )
+    gres_binding: Option[str] = fixed(
+        "--gres-flags",
+        "Binding of CPUs to generic resources: ``enforce-binding`` or ``disable-binding``.",
+        _parse.choice(_BINDING),
+        "str",
+        _put_bitflags,
+        member="bitflags",
+        show={bit: name for name, bit in _BINDING.items()}.__getitem__,
+        changes=False,
+    )
+    gres_tasks_per_sharing: Option[str] = fixed(
+        "--gres-flags",
+        "Whether ``one`` or ``multiple`` tasks may use a shared generic resource.",
+        _parse.choice(_PER_SHARING),
+        "str",
+        _put_bitflags,
+        member="bitflags",
+        since="24.05",
+        supported=lib.GRES_ONE_TASK_PER_SHARING,
+        show=lambda bit: (
+            "one-task-per-sharing"
+            if bit == lib.GRES_ONE_TASK_PER_SHARING
+            else "multiple-tasks-per-sharing"
+        ),
+        changes=False,
+    )
+    switches: Option[Amount | Mapping[str, Any]] = fixed(
+        "--switches",
+        "Most switches that the nodes span, and how long the job waits for that: "
+        "``5@00:10:00``, or ``{'count': 5, 'max_wait_time': 600}`` (seconds).",
+        _parse.switches,
+        "int | str | dict[str, int | str | timedelta]",
+        _put_switches,
+        member="req_switch, wait4switch",
+        show=_show_switches,
+    )
+    signal: Option[Amount | Mapping[str, Any]] = fixed(
+        "--signal",
+        "Signal before the end: ``B:USR1@120`` (seconds), or a dict of ``signal``, ``time``, "
+        "``batch_only`` and ``allow_reservation_overlap``.",
+        _parse.signal,
+        "str | int | dict[str, int | str | bool]",
+        _put_signal,
+        member="warn_signal, warn_time, warn_flags",
+        show=_show_signal,
+        changes=False,
+    )
+    kill_on_node_fail: Option[bool] = fixed(
+        "--no-kill -k",
+        "Whether the job ends when one of its nodes fails.",
+        _parse.boolean,
+        "bool",
+        _put_kill_on_node_fail,
+        member="kill_on_node_fail",
+        argument="optional",
+        bare=False,
+        read=lambda value: _parse.choice({"set": 0, "off": 1, "no": 1})(value) == 1,
+        show=lambda value: "off" if value else "",
+        changes=False,
+    )
+    kill_on_invalid_dependency: Option[bool] = fixed(
+        "--kill-on-invalid-dep",
+        "Whether the job ends where its dependency cannot be met.",
+        _parse.boolean,
+        "bool",
+        _put_kill_on_invalid,
+        member="bitflags",
+        read=lambda value: _parse.choice({"no": 0, "yes": 1})(value) == 1,
+        show=lambda value: "yes" if value else "no",
+        changes=False,
+    )
+    is_requeueable: Option[bool] = flag(
+        "--requeue --no-requeue",
+        "requeue",
+        "Whether the job may be requeued.",
+        off="--no-requeue",
+    )
+    requires_node_reboot: Option[bool] = flag(
+        "--reboot", "reboot", "Whether the nodes reboot before the job starts."
+    )
+    wait_all_nodes: Option[bool] = flag(
+        "--wait-all-nodes",
+        "wait_all_nodes",
+        "Whether the job starts only when all of its nodes are ready.",
+        argument="required",
+        show=lambda value: str(int(value)),
+        changes=False,
+    )
+    resource_sharing: Option[str] = word(
+        "--exclusive",
+        "shared",
+        _SHARING,
+        "How the job shares its nodes: ``yes`` or ``oversubscribe``, ``no`` or ``exclusive``, "
+        "``user``, ``mcs``.",
+        argument="optional",
+        bare="exclusive",
+        show={
+            lib.JOB_SHARED_OK: "oversubscribe",
+            lib.JOB_SHARED_NONE: "",
+            lib.JOB_SHARED_USER: "user",
+            lib.JOB_SHARED_MCS: "mcs",
+        }.__getitem__,
+    )
+    working_directory: Option[str] = fixed(
+        "--chdir -D",
+        "Folder that the job runs in; by default the current one.",
+        _parse.path,
+        "str | PathLike[str]",
+        lambda message, value: message.text("work_dir", value),
+        member="work_dir",
+    )
+    standard_in: Option[str] = fixed(
+        "--input -i",
+        "File of the standard input; by default /dev/null.",
+        _parse.path,
+        "str | PathLike[str]",
+        lambda message, value: message.text("std_in", value),
+        member="std_in",
+        changes="23.02",
+    )
+    standard_output: Option[str] = fixed(
+        "--output -o",
+        "File of the standard output, with sbatch's patterns; by default ``slurm-%j.out``.",
+        _parse.path,
+        "str | PathLike[str]",
+        lambda message, value: message.text("std_out", value),
+        member="std_out",
+    )
+    standard_error: Option[str] = fixed(
+        "--error -e",
+        "File of the standard error; by default that of the output.",
+        _parse.path,
+        "str | PathLike[str]",
+        lambda message, value: message.text("std_err", value),
+        member="std_err",
+        changes="23.02",
+    )
+    log_files_open_mode: Option[str] = word(
+        "--open-mode",
+        "open_mode",
+        _OPEN_MODES,
+        "Whether these files are continued (``append``) or begun anew (``truncate``).",
+        changes=False,
+    )
+    script: Option[str] = fixed(
+        "",
+        "The script: the path of its file, or its text, which begins with ``#!``.",
+        _request.script,
+        "str | PathLike[str]",
+        member="script",
+        changes=False,
+    )
+    script_args: Option[Words] = fixed(
+        "",
+        "Arguments of the script: a list, or text as in a shell.",
+        _request.arguments,
+        "str | list[str]",
+        member="argv",
+        changes=False,
+    )
+    environment: Option[str | Sequence[str] | Mapping[str, str]] = fixed(
+        "--export",
+        "Variables of the job: ``ALL``, the default; ``NONE``; a dict of them, or text or a list "
+        "such as ``HOME,A=1``, which takes what has no value from the environment here. "
+        "Other than with ALL, nothing else of the environment here is sent.",
+        _parse.environment,
+        "str | list[str] | dict[str, str]",
+        member="environment",
+        show=lambda value: _parse.export_text(value) if isinstance(value, dict) else value,
+        changes=False,
+    )
+    get_user_environment: Option[bool] = fixed(
+        "--get-user-env",
+        "Whether the user's login environment is made on the node.",
+        _parse.boolean,
+        "bool",
+        argument="optional",
+        read=lambda _value: True,
+        show=lambda value: "" if value else None,
+        changes=False,
+    )
+    profile_types: Option[Words] = bits(
+        "--profile",
+        "profile",
+        _PROFILES,
+        "What detailed data is gathered of.",
+        alone="none",
+        changes=False,
+    )
+    accounting_gather_frequency: Option[Amount] = parsed(
+        "--acctg-freq",
+        "acctg_freq",
+        _parse.frequencies,
+        "Seconds between samples: ``30``, or ``task=30,energy=60``.",
+        "int | str",
+        changes=False,
+    )
+    reserved_ports: Option[Amount] = number(
+        "--resv-ports",
+        "resv_port_cnt",
+        "How many ports are reserved.",
+        0,
+        since="24.05",
+        changes=False,
+    )
+    selinux_context: Option[str] = text(
+        "--context", "req_context", "SELinux context.", changes=False
+    )
+
+    def submit(self) -> int:
+        """Submits the job (``slurm_submit_batch_job``), as sbatch does.
+
+        The lines with ``#SBATCH`` in the script are read only by `load_sbatch_options`.
+
+        Returns:
+            The id of the new job.
+
+        Raises:
+            ValueError: A value is none for its attribute, or values do not go together; nothing was
+                sent, and the message says what to change. A `TypeError` where the type is wrong.
+            OSError: The script cannot be read.
+            UnsupportedField: The installed Slurm lacks an attribute that is set.
+            RPCError: Slurm refuses the job, or could not be asked.
+            ConfigurationError: Slurm cannot be used as it is set up.
+
+        Example:
+            >>> from slurmpy import JobSubmitDescription
+            >>> job = JobSubmitDescription(script="#!/bin/sh\\necho hello", time_limit=5)
+            >>> job.standard_output = "/dev/null"
+            >>> job.submit() > 0
+            True
+        """
+        return self._send([self])
+
+    @staticmethod
+    def submit_heterogeneous(components: Sequence[JobSubmitDescription]) -> int:
+        """Submits one job of several components (``slurm_submit_batch_het_job``).
+
+        It is what sbatch does with ``:`` between options. The script is that of the first
+        component, the leader; the others have none, and no arguments.
+
+        Args:
+            components: The components, two or more.
+
+        Returns:
+            The id of the job, which is that of its leader.
+
+        Raises:
+            ValueError: As `submit`; or another component than the first has a script.
+            RPCError: As `submit`.
+
+        Example:
+            >>> from slurmpy import JobSubmitDescription
+            >>> leader = JobSubmitDescription(script="#!/bin/sh\\ntrue", hold=True)
+            >>> JobSubmitDescription.submit_heterogeneous([leader, JobSubmitDescription(nodes=2)]) > 0
+            True
+        """
+        parts = list(components)
+        if len(parts) < 2:  # noqa: PLR2004 - one is no several
+            msg = "a heterogeneous job has two components or more: submit() is for one"
+            raise ValueError(msg)
+        return JobSubmitDescription._send(parts)
+
+    @staticmethod
+    def _send(parts: list[JobSubmitDescription]) -> int:
+        messages = _request.build([part._checked() for part in parts], parts[0].options)
+        out = ffi.new("submit_response_msg_t **")
+        pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
+        rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
+        answer = ffi.gc(out[0], lib.slurm_free_submit_response_response_msg) if out[0] else None
+        check(rc, "submitting a job")
+        if answer is None:
+            raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
+        job_id: int = lib.slurmpy_submitted(answer)
+        parts[0].message = _text(answer.job_submit_user_msg)
+        if parts[0].message:
+            note(f"job {job_id}: {parts[0].message}")
+        return job_id
+
+    def dry_run(self) -> Forecast:
+        """Asks when and where the job would start (``slurm_job_will_run2``); none is submitted.
+
+        It is ``sbatch --test-only``.
+
+        Returns:
+            When and where.
+
+        Raises:
+            ValueError: As `submit`.
+            RPCError: As `submit`: the job would be refused.
+
+        Example:
+            >>> from slurmpy import JobSubmitDescription
+            >>> JobSubmitDescription(script="#!/bin/sh\\ntrue", nodes=2).dry_run().nodes
+            'n[1-2]'
+        """
+        (message,) = _request.build([self._checked()], self.options)
+        out = ffi.new("will_run_response_msg_t **")
+        rc = _runtime.call(lib.slurmpy_will_run, message.ptr, out)
+        answer = ffi.gc(out[0], lib.slurm_free_will_run_response_msg) if out[0] else None
+        check(rc, "asking for a dry run")
+        if answer is None:
+            raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "asking for a dry run")
+        return Forecast(answer)
+
+    def _checked(self) -> dict[str, Any]:
+        """The values in the form in which they are put, each by itself in order."""
+        for name in ("site_factor", "admin_comment"):
+            if name in self._values:
+                msg = f"{name} can only be set in a job that there is: see Job.modify()"
+                raise ValueError(msg)
+        return {
+            name: option.check(self._values[name])
+            for name, option in self.options.items()
+            if name in self._values
+        }
+
+    def _changes(self) -> Message:
+        """What `Job.modify` sends."""
+        if not self._values:
+            msg = "nothing is set in the description, so there is nothing to change"
+            raise ValueError(msg)
+        message = Message()
+        for name, option in self.options.items():
+            if name in self._values:
+                option.check_change()
+                if name == "array":
+                    message.text("array_inx", _parse.throttle(self._values[name]))
+                else:
+                    option.put(message, option.check(self._values[name]))
+        _request.check_together(self._values)
+        return message
+
+    def load_environment(self, overwrite: bool = False) -> None:
+        """Sets attributes from variables ``SLURMPY_JOBDESC_<ATTRIBUTE>``, such as ``…_NTASKS``.
+
+        Args:
+            overwrite: Whether they go before what is set already.
+
+        Raises:
+            ValueError: A variable has a text that does not parse; nothing was set.
+
+        Warns:
+            UserWarning: A variable names no attribute.
+
+        Example:
+            >>> import os
+            >>> from slurmpy import JobSubmitDescription
+            >>> os.environ["SLURMPY_JOBDESC_NTASKS"] = "4"
+            >>> job = JobSubmitDescription()
+            >>> job.load_environment()
+            >>> job.ntasks
+            4
+        """
+        import warnings
+
+        found = {}
+        for variable, content in os.environ.items():
+            if not variable.startswith(_sbatch.PREFIX):
+                continue
+            name = variable[len(_sbatch.PREFIX) :].lower()
+            option = self.options.get(name)
+            if option is None:
+                warnings.warn(
+                    f"{variable}: {_unknown(name, self.options)}", UserWarning, stacklevel=2
+                )
+                continue
+            try:
+                found[name] = _sbatch.from_variable(option, content)
+            except ValueError as error:
+                msg = f"{variable}={content!r}: {error}"
+                raise ValueError(msg) from None
+        self._take(found, overwrite=overwrite)
+
+    def load_sbatch_options(self, overwrite: bool = False, *, component: int | None = None) -> None:
+        """Sets attributes from the lines with ``#SBATCH`` in the script.
+
+        Args:
+            overwrite: Whether they go before what is set already.
+            component: Which component of a heterogeneous job; the first is 0.
+
+        Raises:
+            ValueError: There is no script; or a line is malformed, which is named; or the script
+                is of a heterogeneous job and no component was named. Nothing was set.
+
+        Warns:
+            UserWarning: An option is not known, or has no attribute here; it is named.
+
+        Example:
+            >>> from slurmpy import JobSubmitDescription
+            >>> job = JobSubmitDescription(script="#!/bin/sh\\n#SBATCH -n 4 --time=10\\nsrun date")
+            >>> job.load_sbatch_options()
+            >>> job.ntasks, job.time_limit
+            (4, '10')
+        """
+        import warnings
+
+        script = self.options["script"].check(_request.required(self._values.get("script")))
+        found, unknown = _sbatch.read(script.content(), self.options, component)
+        for words in unknown:
+            warnings.warn(words, UserWarning, stacklevel=2)
+        self._take(found, overwrite=overwrite)
+
+    def _take(self, found: Mapping[str, Any], *, overwrite: bool) -> None:
+        for name, value in found.items():
+            if overwrite or name not in self._values:
+                self._values[name] = value
+
+    def to_sbatch(self) -> list[str]:
+        """The words of a command that submits the same job with sbatch.
+
+        Returns:
+            The command, for `subprocess.run` or `shlex.join`. A script that was given as text is
+            not part of it: that is for the command's standard input.
+
+        Raises:
+            ValueError: As `submit`; or something that sbatch has no option for.
+
+        Example:
+            >>> from slurmpy import JobSubmitDescription
+            >>> JobSubmitDescription(script="job.sh", ntasks=4, hold=True, nice=5).to_sbatch()
+            ['sbatch', '--hold', '--nice=5', '--ntasks=4', 'job.sh']
+        """
+        return ["sbatch", *_sbatch.words(self.options, self._values, self._checked())]
