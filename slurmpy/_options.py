@@ -6,14 +6,13 @@ puts it into the struct that is sent. The value stays in the description as it w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from slurmpy import _parse
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy.errors import UnsupportedField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Callable, Generic, TypeVar, overload
 
     T = TypeVar("T")
@@ -102,7 +101,8 @@ class Option(_Attribute["T"]):
         off: The one of them that stands for False.
         member: The members of ``job_desc_msg_t`` that it goes to.
         since: The first Slurm major that has it, or an empty text.
-        changes: Whether it can be changed in a job that there is: always, never, or from a major on.
+        changes: Whether a job that there is can be changed in it: always, never, or from a major
+            on.
     """
 
     name: str
@@ -216,7 +216,7 @@ def _nothing(_message: Message, _value: Any) -> None:
     """Puts what only the whole description can put."""
 
 
-def fixed(  # noqa: PLR0913 - as `Option`
+def fixed(
     flags: str,
     doc: str,
     parse: Callable[[Any], Any],
@@ -250,9 +250,7 @@ def text(flags: str, member: str, doc: str, **more: Any) -> Option[str]:
     return parsed(flags, member, _parse.text, doc, "str", **more)
 
 
-def joined(
-    flags: str, member: str, doc: str, separator: str = ",", **more: Any
-) -> Option[str | list[str]]:
+def joined(flags: str, member: str, doc: str, separator: str = ",", **more: Any) -> Option[Any]:
     """A list, or the text that it makes."""
     return parsed(flags, member, _parse.joined(separator), doc, "str | list[str]", **more)
 
@@ -261,12 +259,13 @@ def number(
     flags: str, member: str, doc: str, least: int = 1, most: int | None = None, **more: Any
 ) -> Option[int | str]:
     """A whole number, also as text."""
-    if most is None:
+    highest = most
+    if highest is None:
         width = ffi.sizeof(_MEMBERS[member].type) if member in _MEMBERS else 2
         # The two highest are the marks for "not set" and "no limit".
-        most = 2 ** (8 * width) - 3
+        highest = 2 ** (8 * width) - 3
     more.setdefault("read", int)
-    return parsed(flags, member, _parse.number(least, most), doc, "int | str", **more)
+    return parsed(flags, member, _parse.number(least, highest), doc, "int | str", **more)
 
 
 def word(flags: str, member: str, words: Mapping[str, int], doc: str, **more: Any) -> Option[str]:
@@ -278,7 +277,7 @@ def word(flags: str, member: str, words: Mapping[str, int], doc: str, **more: An
 
 def bits(
     flags: str, member: str, words: Mapping[str, int], doc: str, alone: str = "", **more: Any
-) -> Option[str | list[str]]:
+) -> Option[Any]:
     """Several of some words."""
 
     def show(value: int) -> str:
@@ -294,7 +293,7 @@ def bits(
 def flag(flags: str, member: str, doc: str, bit: int = 0, **more: Any) -> Option[bool]:
     """Yes or no: a bit of a member, or the whole member."""
 
-    def put(message: Message, value: bool) -> None:  # noqa: FBT001 - what was checked
+    def put(message: Message, value: bool) -> None:
         if not bit:
             setattr(message.ptr, member, int(value))
         elif value:

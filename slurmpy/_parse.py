@@ -109,7 +109,7 @@ def joined(separator: str = ",") -> Callable[[Any], str]:
     return parse
 
 
-def _index(value: object) -> int:
+def _index(value: Any) -> int:
     """A whole number, also as text."""
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,20}", value.strip()):
         return int(value)
@@ -209,12 +209,12 @@ def _clock(value: str) -> int | None:
 
 def _duration(value: object, unit: int) -> int | None:
     """Seconds of a number of units, a text or a `timedelta`; None without end."""
-    import datetime
+    import datetime as dt
 
     if isinstance(value, Unlimited):
         return None
-    if isinstance(value, datetime.timedelta):
-        total = -(-value // datetime.timedelta(seconds=1))
+    if isinstance(value, dt.timedelta):
+        total = -(-value // dt.timedelta(seconds=1))
     elif isinstance(value, str):
         found = _clock(value)
         if found is None:
@@ -265,9 +265,9 @@ _MOMENT = re.compile(
 
 def moment(value: object) -> int:
     """A Unix timestamp, from one, a `datetime` or a text."""
-    import datetime
+    import datetime as dt
 
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return number(1, 2**62)(int(value.timestamp()))
     if not isinstance(value, str):
         return number(1, 2**62)(_index(value))
@@ -443,12 +443,13 @@ def gpu_binding(value: object) -> str:
 
 def switches(value: object) -> tuple[int, int | None]:
     """How many switches, and how many seconds to wait for no more than these."""
-    wait: object = None
+    wait: Any = None
     if isinstance(value, Mapping):
         if not set(value) <= {"count", "max_wait_time"} or "count" not in value:
             msg = f"has to be a dict of 'count' and 'max_wait_time', not {dict(value)!r}"
             raise ValueError(msg)
-        value, wait = value["count"], value.get("max_wait_time")
+        wait = value.get("max_wait_time")
+        value = value["count"]
     elif isinstance(value, str):
         value, found, rest = value.partition("@")
         wait = rest if found else None
@@ -464,13 +465,16 @@ def signal(value: object) -> tuple[int, int, int]:
         if not set(value) <= known or "signal" not in value:
             msg = f"has to be a dict of {', '.join(sorted(known))}, not {dict(value)!r}"
             raise ValueError(msg)
-        bits |= lib.KILL_JOB_BATCH if boolean(value.get("batch_only", False)) else 0
+        batch_only = boolean(value.get("batch_only", False))
+        bits |= lib.KILL_JOB_BATCH if batch_only else 0
         overlap = boolean(value.get("allow_reservation_overlap", False))
         bits |= lib.KILL_JOB_RESV if overlap else 0
         before = number(0, 0xFFFF)(value.get("time", 60))
         name: Any = value["signal"]
     elif isinstance(value, str):
-        match = re.fullmatch(r"(?:([RB]{1,2}):)?([^@:]+)(?:@([0-9]+))?", value.strip(), re.I)
+        match = re.fullmatch(
+            r"(?:([RB]{1,2}):)?([^@:]+)(?:@([0-9]+))?", value.strip(), re.IGNORECASE
+        )
         if match is None:
             msg = f"is no signal: {value!r} (such as 'USR1@120' or 'B:SIGUSR1@120')"
             raise ValueError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from slurmpy import _parse, _runtime
+from slurmpy import _parse, _put, _runtime
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy._options import GPU, Message
 
@@ -249,7 +249,7 @@ def _put_counts(message: Message, values: Values, counts: _Counts) -> None:
 
 # ---- the environment ----
 
-_LIMITS = "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS".split()
+_LIMITS = ["CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS"]
 
 
 def _umask() -> int:
@@ -306,24 +306,10 @@ def _circumstances(values: Values, name: str | None, conf: Any) -> dict[str, str
         appends = values["log_files_open_mode"] == lib.OPEN_MODE_APPEND
         found["SLURM_OPEN_MODE"] = "a" if appends else "t"
     if values.get("profile_types"):
-        found["SLURM_PROFILE"] = _profiles(values["profile_types"])
+        found["SLURM_PROFILE"] = _put.show_profiles(values["profile_types"])
     if "cpu_frequency" in values:
-        found["SLURM_CPU_FREQ_REQ"] = _frequencies(values["cpu_frequency"])
+        found["SLURM_CPU_FREQ_REQ"] = _put.show_cpu_frequency(values["cpu_frequency"])
     return found
-
-
-def _profiles(bits: int) -> str:
-    from slurmpy._convert import profile_types
-
-    return "None" if bits == lib.ACCT_GATHER_PROFILE_NONE else ",".join(profile_types(bits))
-
-
-def _frequencies(value: tuple[int, int, int]) -> str:
-    from slurmpy._convert import cpu_frequency
-
-    low, high, governor = (str(cpu_frequency(part) or "") for part in value)
-    span = f"{low}-{high}" if low else high
-    return ":".join(filter(None, (span, governor)))
 
 
 def _wanted(values: Values, counts: _Counts) -> dict[str, str]:
@@ -370,23 +356,7 @@ def _encode(variables: Mapping[str, str]) -> dict[bytes, bytes]:
 def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes, bytes]:
     """The environment of a job, but for what several components have each for itself."""
     export = values.get("environment", "ALL")
-    variables: dict[bytes, bytes] = {}
-    if export == "ALL":
-        variables.update(os.environb)
-    elif isinstance(export, dict):
-        variables.update(_encode(export))
-    elif export != "NONE":
-        for item in _parse.split_export(export):
-            name, found, content = item.partition("=")
-            if found:
-                variables.update(_encode({name: content}))
-            elif name.upper() == "ALL":
-                variables.update(os.environb)
-            elif name in os.environ:
-                variables[os.fsencode(name)] = os.environb[os.fsencode(name)]
-            else:
-                msg = f"environment names {name}, which the environment here does not have"
-                raise ValueError(msg)
+    variables = _encode(export) if isinstance(export, dict) else _taken(export)
     variables.update(_encode(circumstances))
     if export != "ALL":
         variables.setdefault(b"SLURM_EXPORT_ENV", os.fsencode(_exported(export)))
@@ -394,6 +364,23 @@ def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes
         variables[b"SLURM_GET_USER_ENV"] = b"1"
     if _is_arbitrary(values):
         variables[b"SLURM_ARBITRARY_NODELIST"] = os.fsencode(values["required_nodes"])
+    return variables
+
+
+def _taken(export: str) -> dict[bytes, bytes]:
+    """What an ``--export`` takes of the environment here, and adds to it."""
+    variables: dict[bytes, bytes] = {}
+    for item in _parse.split_export(export) if export != "NONE" else ():
+        name, found, content = item.partition("=")
+        if found:
+            variables.update(_encode({name: content}))
+        elif name.upper() == "ALL":
+            variables.update(os.environb)
+        elif name in os.environ:
+            variables[os.fsencode(name)] = os.environb[os.fsencode(name)]
+        else:
+            msg = f"environment names {name}, which the environment here does not have"
+            raise ValueError(msg)
     return variables
 
 
@@ -502,9 +489,9 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         _put_counts(message, values, counts)
         _put_gpu_binding(message, values)
         _put_files(message, values)
-        name = _put_program(message, values, first)
+        called = _put_program(message, values, first)
         suffix = f"_HET_GROUP_{place}" if len(parts) > 1 else ""
-        environments.append(_environment(values, _circumstances(values, name, conf)))
+        environments.append(_environment(values, _circumstances(values, called, conf)))
         environments[0].update(
             _encode({key + suffix: it for key, it in _wanted_gpus(values, message).items()})
         )

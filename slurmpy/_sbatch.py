@@ -51,13 +51,8 @@ _OTHERS = {
     "--wrap": "required",
 }
 
-#: Options that are another's, or that say what several attributes do.
+#: Options that are other names of one with an attribute.
 _ALIASES = {"--cluster": "--clusters"}
-_COMBINED = {
-    "--extra-node-info -B": "required",
-    "--gpus-per-node": "required",
-    "--oversubscribe -s": "none",
-}
 
 
 class _Table:
@@ -73,9 +68,9 @@ class _Table:
         for alias, flag in _ALIASES.items():
             self.options[alias] = self.options[flag]
             self.argument[alias] = self.argument[flag]
-        for flags, argument in {**_OTHERS, **_COMBINED}.items():
+        others = {**_OTHERS, **{flags: argument for flags, argument, _ in _COMBINED}}
+        for flags, argument in others.items():
             self.argument.update(dict.fromkeys(flags.split(), argument))
-        self.short = {short: long.split()[0] for long in _COMBINED for short in long.split()[1:]}
 
     def long(self, flag: str) -> str | None:
         """The option that a flag means, which may be shortened; None for none.
@@ -100,14 +95,15 @@ def read(
     Raises:
         ValueError: A line is malformed; the message has its number.
     """
-    table, found, warnings = _Table(options), {}, []
+    table = _Table(options)
+    found: dict[str, Any] = {}
+    warnings: list[str] = []
     current = 0
-    for number, line in _lines(script, warnings):
-        line = line.lstrip()
-        separator = re.match(r"(?:het|pack)job(?=\s|$)", line, re.IGNORECASE)
+    for number, rest in _lines(script, warnings):
+        separator = re.match(r"\s*(?:het|pack)job(?=\s|$)", rest, re.IGNORECASE)
+        line = rest[separator.end() :] if separator else rest
         if separator:
             current += 1
-            line = line[separator.end() :]
             if component is None:
                 msg = (
                     f"line {number} of the script begins another component of a heterogeneous job: "
@@ -175,24 +171,14 @@ def _flags(
     unknown = False
     while rest:
         word = rest.pop(0)
-        if word.startswith("--") and len(word) > len("--"):
-            name, equals, argument = word.partition("=")
-            flag = table.long(name)
-            given = argument if equals else None
-        elif word.startswith("-") and len(word) > 1:
-            name, argument = word[:2], word[2:]
-            flag = name if name in table.argument else None
-            given = argument or None
-            if flag and table.argument[flag] == "none" and argument:
-                rest.insert(0, f"-{argument}")
-                given = None
-        elif unknown:
-            # What an option that is not known may have for its argument.
+        if not word.startswith("-") or word in ("-", "--"):
+            # What comes after an option that is not known may be its argument.
+            if not unknown:
+                msg = f"{word!r} is no option"
+                raise ValueError(msg)
             unknown = False
             continue
-        else:
-            msg = f"{word!r} is no option"
-            raise ValueError(msg)
+        name, flag, given = _name(word, table, rest)
         unknown = flag is None
         if flag is None:
             warnings.append(
@@ -200,17 +186,12 @@ def _flags(
                 "loaded"
             )
             continue
-        kind = table.argument[flag]
-        if kind == "none" and given is not None:
-            msg = f"{flag} takes no argument"
-            raise ValueError(msg)
-        if kind == "required" and given is None:
+        if table.argument[flag] == "required" and given is None:
             if not rest:
                 msg = f"{flag} needs an argument"
                 raise ValueError(msg)
             given = rest.pop(0)
-        flag = table.short.get(flag, flag)
-        if flag not in table.options and flag not in {name.split()[0] for name in _COMBINED}:
+        if flag not in table.options and flag not in _SETTERS:
             warnings.append(
                 f"line {line} of the script: {flag} has no attribute, and was not loaded"
             )
@@ -218,41 +199,88 @@ def _flags(
         yield flag, given
 
 
+def _name(word: str, table: _Table, rest: list[str]) -> tuple[str, str | None, str | None]:
+    """An option as written, the one that is meant, and its argument where that is in the word.
+
+    Short options without arguments can stand together; what follows the first is put back.
+    """
+    if word.startswith("--"):
+        name, equals, argument = word.partition("=")
+        flag = table.long(name)
+        if equals and flag and table.argument[flag] == "none":
+            msg = f"{flag} takes no argument"
+            raise ValueError(msg)
+        return name, flag, argument if equals else None
+    name, argument = word[:2], word[2:]
+    flag = name if name in table.argument else None
+    if flag and argument and table.argument[flag] == "none":
+        rest.insert(0, f"-{argument}")
+        argument = ""
+    return name, flag, argument or None
+
+
+def _set_sharing(found: dict[str, Any], _table: _Table, _argument: str) -> None:
+    found["resource_sharing"] = "oversubscribe"
+
+
+def _set_node_info(found: dict[str, Any], table: _Table, argument: str) -> None:
+    flags = ("--sockets-per-node", "--cores-per-socket", "--threads-per-core")
+    parts = argument.split(":")
+    if len(parts) > len(flags):
+        msg = f"--extra-node-info has sockets, cores and threads, not {argument!r}"
+        raise ValueError(msg)
+    for flag, part in zip(flags, parts):
+        if part != "*":
+            _keep(found, table.options[flag], part)
+
+
+def _set_gpus_per_node(found: dict[str, Any], table: _Table, argument: str) -> None:
+    items = ",".join(f"gpu:{item}" for item in argument.split(","))
+    before = found.get("gres_per_node")
+    _keep(found, table.options["--gres"], f"{items},{before}" if before else items)
+
+
+def _set_gres_flags(found: dict[str, Any], table: _Table, argument: str) -> None:
+    option = table.options["--gres-flags"]
+    for item in argument.split(","):
+        match = re.fullmatch("(one|multiple)-tasks?-per-sharing", item, re.IGNORECASE)
+        if match:
+            _keep(found, option.sibling("gres_tasks_per_sharing"), match[1])
+        else:
+            _keep(found, option.sibling("gres_binding"), item)
+
+
+def _set_mail_types(found: dict[str, Any], table: _Table, argument: str) -> None:
+    # Of this one alone, each adds to those before it.
+    before = found.get("mail_types")
+    _keep(found, table.options["--mail-type"], f"{before},{argument}" if before else argument)
+
+
+#: Options without an attribute of their own that set those of others, as what they take and how.
+_COMBINED = (
+    ("--extra-node-info -B", "required", _set_node_info),
+    ("--gpus-per-node", "required", _set_gpus_per_node),
+    ("--oversubscribe -s", "none", _set_sharing),
+)
+_SETTERS = {
+    "--gres-flags": _set_gres_flags,
+    "--mail-type": _set_mail_types,
+    **{flag: setter for flags, _, setter in _COMBINED for flag in flags.split()},
+}
+
+
 def _set(found: dict[str, Any], table: _Table, flag: str, argument: str | None) -> None:
     """Sets what an option stands for."""
-    if flag == "--oversubscribe":
-        found["resource_sharing"] = "oversubscribe"
-        return
-    if flag == "--extra-node-info":
-        names = ("sockets_per_node", "cores_per_socket", "threads_per_core")
-        parts = (argument or "").split(":")
-        if len(parts) > len(names):
-            msg = f"{flag} has sockets, cores and threads, not {argument!r}"
-            raise ValueError(msg)
-        for name, part in zip(names, parts):
-            if part != "*":
-                _keep(found, table.options[f"--{name.replace('_', '-')}"], part)
-        return
-    if flag == "--gpus-per-node":
-        items = ",".join(f"gpu:{item}" for item in (argument or "").split(","))
-        before = found.get("gres_per_node")
-        _keep(found, table.options["--gres"], f"{items},{before}" if before else items)
+    if flag in _SETTERS:
+        _SETTERS[flag](found, table, argument or "")
         return
     option = table.options[flag]
-    if flag == "--gres-flags":
-        for item in (argument or "").split(","):
-            name = "gres_binding" if item.endswith("binding") else "gres_tasks_per_sharing"
-            value = item.partition("-tasks-per-sharing")[0].partition("-task-per-sharing")[0]
-            _keep(found, option.sibling(name), value)
+    if argument is not None:
+        _keep(found, option, argument)
         return
-    if flag == "--mail-type" and "mail_types" in found:
-        argument = f"{found['mail_types']},{argument}"
-    if argument is None:
-        value = option.bare if flag != option.off else False
-        found[option.name] = value
-        option.check(value)
-        return
-    _keep(found, option, argument)
+    value = option.bare if flag != option.off else False
+    option.check(value)
+    found[option.name] = value
 
 
 def _keep(found: dict[str, Any], option: Option[Any], argument: str) -> None:
@@ -262,7 +290,7 @@ def _keep(found: dict[str, Any], option: Option[Any], argument: str) -> None:
     found[option.name] = value
 
 
-def from_variable(option: Option[Any], content: str) -> Any:  # noqa: ANN401 - any attribute's
+def from_variable(option: Option[Any], content: str) -> Any:
     """The value of an attribute from the environment."""
     from slurmpy import _parse
 

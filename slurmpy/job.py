@@ -876,8 +876,9 @@ class Job(Record):
         """
         from slurmpy.submission import JobSubmitDescription
 
-        if not isinstance(changes, JobSubmitDescription):
-            text = f"changes have to be a JobSubmitDescription, not {type(changes).__name__}"
+        kind: type = type(changes)
+        if not issubclass(kind, JobSubmitDescription):
+            text = f"changes have to be a JobSubmitDescription, not {kind.__name__}"
             raise TypeError(text)
         message = changes._changes()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from slurmpy import _parse, _request, _runtime, _sbatch
+from slurmpy import _parse, _put, _request, _runtime, _sbatch
 from slurmpy._ffi import MAJOR, ffi, lib
+from slurmpy._options import GPU as _GPU
 from slurmpy._options import (
     Message,
     Option,
@@ -19,32 +20,29 @@ from slurmpy._options import (
     tres,
     word,
 )
-from slurmpy._options import GPU as _GPU
 from slurmpy.errors import RPCError, check, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Mapping, Sequence
     from typing import Any, ClassVar, Union
 
     from typing_extensions import dataclass_transform
 
-    Moment = Union[str, int, datetime.datetime]
-    Duration = Union[str, int, datetime.timedelta]
+    Moment = Union[str, int, dt.datetime]
+    Duration = Union[str, int, dt.timedelta]
     Amount = Union[int, str]
     Gres = Union[str, Mapping[str, int]]
     Gpus = Union[int, str, Mapping[str, int]]
     Words = Union[str, Sequence[str]]
 else:
 
-    def dataclass_transform(**_):  # noqa: ANN003, ANN201, D103 - for type checkers
+    def dataclass_transform(**_):  # noqa: ANN003, ANN202 - for type checkers
         return lambda cls: cls
 
 
 __all__ = ["Forecast", "JobSubmitDescription"]
-
-_INFINITE, _NO_VAL = int(lib.INFINITE), int(lib.NO_VAL)
 
 
 class Forecast:
@@ -83,168 +81,6 @@ def _text(value: Any) -> str | None:
     """A text of the library's; None where it is empty."""
     found: str = ffi.string(value).decode("utf-8", "replace") if value else ""
     return found or None
-
-
-# ---- how some of the attributes are put ----
-
-
-def _put_nodes(message: Message, value: tuple[int, int, str]) -> None:
-    message.ptr.min_nodes, message.ptr.max_nodes, sizes = value
-    if sizes:
-        message.text("job_size_str", sizes)
-
-
-def _put_memory_per_cpu(message: Message, value: int) -> None:
-    message.ptr.pn_min_memory = value | lib.MEM_PER_CPU
-
-
-def _put_gres(message: Message, value: str) -> None:
-    # Slurm takes "none" for the steps of a job; for a job it is nothing to send.
-    if value != "none":
-        prefix = _GPU[:-3]
-        message.append("tres_per_node", ",".join(prefix + item for item in value.split(",")))
-
-
-def _put_gpus_per_task(message: Message, value: str) -> None:
-    if not lib.SLURMPY_SPELLS_TRES:
-        message.append("tres_per_task", ",".join(f"{_GPU}:{item}" for item in value.split(",")))
-        return
-    for item in value.split(","):
-        kind, _, count = item.replace("=", ":").rpartition(":")
-        message.append("tres_per_task", f"{_GPU}:{kind}={count}" if kind else f"{_GPU}={count}")
-
-
-def _put_switches(message: Message, value: tuple[int, int | None]) -> None:
-    message.ptr.req_switch = value[0]
-    if value[1] is not None:
-        message.ptr.wait4switch = value[1]
-
-
-def _show_switches(value: tuple[int, int | None]) -> str:
-    count, wait = value
-    return str(count) if wait is None else f"{count}@{_show_seconds(wait)}"
-
-
-def _put_signal(message: Message, value: tuple[int, int, int]) -> None:
-    message.ptr.warn_signal, message.ptr.warn_time, message.ptr.warn_flags = value
-
-
-def _show_signal(value: tuple[int, int, int]) -> str:
-    signal, before, flags = value
-    letters = ("R" if flags & lib.KILL_JOB_RESV else "") + (
-        "B" if flags & lib.KILL_JOB_BATCH else ""
-    )
-    return f"{letters}{':' if letters else ''}{signal}@{before}"
-
-
-def _put_distribution(message: Message, value: tuple[int, int | None, str]) -> None:
-    message.ptr.task_dist = value[0]
-    if value[1] is not None:
-        message.ptr.plane_size = value[1]
-
-
-def _show_distribution(value: tuple[int, int | None, str]) -> str:
-    return value[2] if value[1] is None else f"plane={value[1]}"
-
-
-def _put_cpu_frequency(message: Message, value: tuple[int, int, int]) -> None:
-    message.ptr.cpu_freq_min, message.ptr.cpu_freq_max, message.ptr.cpu_freq_gov = value
-
-
-def _show_cpu_frequency(value: tuple[int, int, int]) -> str:
-    low, high, governor = value
-    span = f"{_frequency(low)}-{_frequency(high)}" if low != _NO_VAL else _frequency(high)
-    return ":".join(filter(None, (span, _frequency(governor))))
-
-
-def _frequency(value: int) -> str:
-    from slurmpy._convert import cpu_frequency
-
-    return "" if value == _NO_VAL else str(cpu_frequency(value))
-
-
-def _show_minutes(value: int) -> str:
-    return "UNLIMITED" if value == _INFINITE else str(value)
-
-
-def _show_seconds(value: int) -> str:
-    return "UNLIMITED" if value == _INFINITE else f"{value // 60}:{value % 60:02}"
-
-
-def _show_nodes(value: tuple[int, int, str]) -> str:
-    least, most, sizes = value
-    return sizes or (str(least) if least == most else f"{least}-{most}")
-
-
-def _put_core_spec(message: Message, value: int) -> None:
-    message.ptr.core_spec = value
-
-
-def _put_thread_spec(message: Message, value: int) -> None:
-    message.ptr.core_spec = value | lib.CORE_SPEC_THREAD
-
-
-def _put_kill_on_invalid(message: Message, value: bool) -> None:  # noqa: FBT001 - what was checked
-    message.ptr.bitflags |= lib.KILL_INV_DEP if value else lib.NO_KILL_INV_DEP
-
-
-def _put_kill_on_node_fail(message: Message, value: bool) -> None:  # noqa: FBT001 - the same
-    # Without it a job ends with its node, unless the cluster's administrator says otherwise.
-    if not value:
-        message.ptr.kill_on_node_fail = 0
-
-
-def _put_hold(message: Message, value: bool) -> None:  # noqa: FBT001 - the same
-    if value:
-        message.ptr.priority = 0
-
-
-def _put_bitflags(message: Message, value: int) -> None:
-    message.ptr.bitflags |= value
-
-
-_SHARING = {
-    "yes": lib.JOB_SHARED_OK,
-    "oversubscribe": lib.JOB_SHARED_OK,
-    "no": lib.JOB_SHARED_NONE,
-    "exclusive": lib.JOB_SHARED_NONE,
-    "user": lib.JOB_SHARED_USER,
-    "mcs": lib.JOB_SHARED_MCS,
-}
-_BINDING = {"enforce-binding": lib.GRES_ENFORCE_BIND, "disable-binding": lib.GRES_DISABLE_BIND}
-_PER_SHARING = {
-    "multiple": lib.GRES_MULT_TASKS_PER_SHARING,
-    "one": lib.GRES_ONE_TASK_PER_SHARING,
-}
-_OPEN_MODES = {"append": lib.OPEN_MODE_APPEND, "truncate": lib.OPEN_MODE_TRUNCATE}
-_MAIL = {
-    "none": 0,
-    "begin": lib.MAIL_JOB_BEGIN,
-    "end": lib.MAIL_JOB_END,
-    "fail": lib.MAIL_JOB_FAIL,
-    "requeue": lib.MAIL_JOB_REQUEUE,
-    "invalid_depend": lib.MAIL_INVALID_DEPEND,
-    "stage_out": lib.MAIL_JOB_STAGE_OUT,
-    "all": lib.MAIL_JOB_BEGIN
-    | lib.MAIL_JOB_END
-    | lib.MAIL_JOB_FAIL
-    | lib.MAIL_JOB_REQUEUE
-    | lib.MAIL_INVALID_DEPEND
-    | lib.MAIL_JOB_STAGE_OUT,
-    "time_limit": lib.MAIL_JOB_TIME100,
-    "time_limit_90": lib.MAIL_JOB_TIME90,
-    "time_limit_80": lib.MAIL_JOB_TIME80,
-    "time_limit_50": lib.MAIL_JOB_TIME50,
-    "array_tasks": lib.MAIL_ARRAY_TASKS,
-}
-_PROFILES = {
-    "none": lib.ACCT_GATHER_PROFILE_NONE,
-    "all": lib.ACCT_GATHER_PROFILE_ALL,
-    "energy": lib.ACCT_GATHER_PROFILE_ENERGY,
-    "task": lib.ACCT_GATHER_PROFILE_TASK,
-    "lustre": lib.ACCT_GATHER_PROFILE_LUSTRE,
-    "network": lib.ACCT_GATHER_PROFILE_NETWORK,
-}
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -316,16 +152,16 @@ def _unknown(name: str, names: Mapping[str, object]) -> str:
 
 
 class JobSubmitDescription(_Description):
-    """A job that is to be submitted, or what is to be changed in one that was.
+    r"""A job that is to be submitted, or what is to be changed in one that was.
 
-    Every attribute is None until it is set, in the call or afterwards, and None again where it is to
-    be left to Slurm. A value is kept as it was given: a number, a text as sbatch takes it for the
-    option that is named with the attribute, or one of the Python types that are named there.
+    Every attribute is None until it is set, in the call or afterwards, and None again where it is
+    to be left to Slurm. A value is kept as it was given: a number, a text as sbatch takes it for
+    the option that is named with the attribute, or one of the Python types that are named there.
     What is wrong with it is said by `submit`, before anything is sent.
 
     What is not set is as with sbatch: one task, one CPU for it, the current folder, the whole
-    environment. sbatch's own environment variables (``SBATCH_…``) and the plugins that run inside of
-    sbatch (spank, cli_filter) are sbatch's alone.
+    environment. sbatch's own environment variables (``SBATCH_…``) and the plugins that run inside
+    of sbatch (spank, cli_filter) are sbatch's alone.
 
     A description can be submitted again and again, changed in between, compared, copied, pickled,
     printed, and turned into words for sbatch (`to_sbatch`).
@@ -342,7 +178,7 @@ class JobSubmitDescription(_Description):
 
     Example:
         >>> from slurmpy import JobSubmitDescription
-        >>> job = JobSubmitDescription(name="first", script="#!/bin/sh\\nsleep 60", ntasks=2)
+        >>> job = JobSubmitDescription(name="first", script="#!/bin/sh\nsleep 60", ntasks=2)
         >>> job.time_limit = "1:30:00"
         >>> job
         slurmpy.JobSubmitDescription(name='first', time_limit='1:30:00', ntasks=2, script=...)
@@ -402,7 +238,7 @@ class JobSubmitDescription(_Description):
         "Whether the job is held until it is released; one that there is has `Job.hold`.",
         _parse.boolean,
         "bool",
-        _put_hold,
+        _put.hold,
         argument="none",
         read=_parse.boolean,
         changes=False,
@@ -459,7 +295,7 @@ class JobSubmitDescription(_Description):
         _parse.minutes,
         "Time limit: minutes, a `timedelta`, or text such as ``2-00:00:00``; 0 for none.",
         "int | str | timedelta",
-        show=_show_minutes,
+        show=_put.show_minutes,
     )
     time_limit_min: Option[Duration] = parsed(
         "--time-min",
@@ -467,7 +303,7 @@ class JobSubmitDescription(_Description):
         _parse.minutes,
         "Least time limit that the scheduler may set; as ``time_limit``.",
         "int | str | timedelta",
-        show=_show_minutes,
+        show=_put.show_minutes,
     )
     delay_boot_time: Option[Duration] = parsed(
         "--delay-boot",
@@ -476,7 +312,7 @@ class JobSubmitDescription(_Description):
         "How long the job waits for nodes with its features before others reboot; as "
         "``time_limit``.",
         "int | str | timedelta",
-        show=_show_seconds,
+        show=_put.show_seconds,
     )
     partitions: Option[Words] = joined(
         "--partition -p", "partition", "Partitions, of which the first that can takes the job."
@@ -504,7 +340,7 @@ class JobSubmitDescription(_Description):
     )
     mail_user: Option[Words] = joined("--mail-user", "mail_user", "Who gets mail.")
     mail_types: Option[Words] = bits(
-        "--mail-type", "mail_type", _MAIL, "What mail is sent about.", alone="none"
+        "--mail-type", "mail_type", _put.MAIL, "What mail is sent about.", alone="none"
     )
     constraints: Option[Words] = joined(
         "--constraint -C", "features", "Features that the nodes have to have.", "&"
@@ -533,9 +369,9 @@ class JobSubmitDescription(_Description):
         "tasks, where both are set.",
         _parse.node_count,
         "int | str | dict[str, int]",
-        _put_nodes,
+        _put.nodes,
         member="min_nodes, max_nodes",
-        show=_show_nodes,
+        show=_put.show_nodes,
     )
     use_min_nodes: Option[bool] = flag(
         "--use-min-nodes",
@@ -580,9 +416,9 @@ class JobSubmitDescription(_Description):
         "sockets and cores; ``plane=4``; ``arbitrary``.",
         _parse.distribution,
         "str",
-        _put_distribution,
+        _put.distribution,
         member="task_dist, plane_size",
-        show=_show_distribution,
+        show=_put.show_distribution,
         changes=False,
     )
     cpus_per_task: Option[Amount] = number(
@@ -614,7 +450,7 @@ class JobSubmitDescription(_Description):
         "Cores of each node that are kept for the system.",
         _parse.number(0, lib.CORE_SPEC_THREAD - 1),
         "int | str",
-        _put_core_spec,
+        _put.core_spec,
         member="core_spec",
         read=int,
     )
@@ -623,7 +459,7 @@ class JobSubmitDescription(_Description):
         "Threads of each node that are kept for the system.",
         _parse.number(1, lib.CORE_SPEC_THREAD - 3),
         "int | str",
-        _put_thread_spec,
+        _put.thread_spec,
         member="core_spec",
         read=int,
     )
@@ -635,13 +471,13 @@ class JobSubmitDescription(_Description):
     )
     cpu_frequency: Option[Amount | Mapping[str, Any]] = fixed(
         "--cpu-freq",
-        "CPU frequency: kHz or a word such as ``low``, a range such as ``low-high``, a governor, or "
-        "``low-high:performance``; or a dict of ``min``, ``max`` and ``governor``.",
+        "CPU frequency: kHz or a word such as ``low``, a range such as ``low-high``, a governor, "
+        "or ``low-high:performance``; or a dict of ``min``, ``max`` and ``governor``.",
         _parse.cpu_frequency,
         "str | int | dict[str, int | str]",
-        _put_cpu_frequency,
+        _put.cpu_frequency,
         member="cpu_freq_min, cpu_freq_max, cpu_freq_gov",
-        show=_show_cpu_frequency,
+        show=_put.show_cpu_frequency,
         changes=False,
     )
     memory_per_node: Option[Amount] = parsed(
@@ -656,7 +492,7 @@ class JobSubmitDescription(_Description):
         "Memory for each CPU; as ``memory_per_node``.",
         _parse.memory(lib.MEM_PER_CPU - 1),
         "int | str",
-        _put_memory_per_cpu,
+        _put.memory_per_cpu,
         member="pn_min_memory",
     )
     memory_per_gpu: Option[Amount] = fixed(
@@ -687,7 +523,7 @@ class JobSubmitDescription(_Description):
         "GPUs for each task; as ``gpus``.",
         _parse.typed,
         "int | str | dict[str, int]",
-        _put_gpus_per_task,
+        _put.gpus_per_task,
         member="tres_per_task",
     )
     gres_per_node: Option[Gres] = fixed(
@@ -695,7 +531,7 @@ class JobSubmitDescription(_Description):
         "Generic resources on each node: ``gpu:tesla:2,nic``, or ``{'gpu:tesla': 2}``.",
         _parse.gres,
         "str | dict[str, int]",
-        _put_gres,
+        _put.gres,
         member="tres_per_node",
     )
     gpu_binding: Option[str] = fixed(
@@ -711,19 +547,19 @@ class JobSubmitDescription(_Description):
     gres_binding: Option[str] = fixed(
         "--gres-flags",
         "Binding of CPUs to generic resources: ``enforce-binding`` or ``disable-binding``.",
-        _parse.choice(_BINDING),
+        _parse.choice(_put.BINDING),
         "str",
-        _put_bitflags,
+        _put.bitflags,
         member="bitflags",
-        show={bit: name for name, bit in _BINDING.items()}.__getitem__,
+        show={bit: name for name, bit in _put.BINDING.items()}.__getitem__,
         changes=False,
     )
     gres_tasks_per_sharing: Option[str] = fixed(
         "--gres-flags",
         "Whether ``one`` or ``multiple`` tasks may use a shared generic resource.",
-        _parse.choice(_PER_SHARING),
+        _parse.choice(_put.PER_SHARING),
         "str",
-        _put_bitflags,
+        _put.bitflags,
         member="bitflags",
         since="24.05",
         supported=lib.GRES_ONE_TASK_PER_SHARING,
@@ -740,9 +576,9 @@ class JobSubmitDescription(_Description):
         "``5@00:10:00``, or ``{'count': 5, 'max_wait_time': 600}`` (seconds).",
         _parse.switches,
         "int | str | dict[str, int | str | timedelta]",
-        _put_switches,
+        _put.switches,
         member="req_switch, wait4switch",
-        show=_show_switches,
+        show=_put.show_switches,
     )
     signal: Option[Amount | Mapping[str, Any]] = fixed(
         "--signal",
@@ -750,9 +586,9 @@ class JobSubmitDescription(_Description):
         "``batch_only`` and ``allow_reservation_overlap``.",
         _parse.signal,
         "str | int | dict[str, int | str | bool]",
-        _put_signal,
+        _put.signal,
         member="warn_signal, warn_time, warn_flags",
-        show=_show_signal,
+        show=_put.show_signal,
         changes=False,
     )
     kill_on_node_fail: Option[bool] = fixed(
@@ -760,7 +596,7 @@ class JobSubmitDescription(_Description):
         "Whether the job ends when one of its nodes fails.",
         _parse.boolean,
         "bool",
-        _put_kill_on_node_fail,
+        _put.kill_on_node_fail,
         member="kill_on_node_fail",
         argument="optional",
         bare=False,
@@ -773,7 +609,7 @@ class JobSubmitDescription(_Description):
         "Whether the job ends where its dependency cannot be met.",
         _parse.boolean,
         "bool",
-        _put_kill_on_invalid,
+        _put.kill_on_invalid,
         member="bitflags",
         read=lambda value: _parse.choice({"no": 0, "yes": 1})(value) == 1,
         show=lambda value: "yes" if value else "no",
@@ -799,7 +635,7 @@ class JobSubmitDescription(_Description):
     resource_sharing: Option[str] = word(
         "--exclusive",
         "shared",
-        _SHARING,
+        _put.SHARING,
         "How the job shares its nodes: ``yes`` or ``oversubscribe``, ``no`` or ``exclusive``, "
         "``user``, ``mcs``.",
         argument="optional",
@@ -848,7 +684,7 @@ class JobSubmitDescription(_Description):
     log_files_open_mode: Option[str] = word(
         "--open-mode",
         "open_mode",
-        _OPEN_MODES,
+        _put.OPEN_MODES,
         "Whether these files are continued (``append``) or begun anew (``truncate``).",
         changes=False,
     )
@@ -892,7 +728,7 @@ class JobSubmitDescription(_Description):
     profile_types: Option[Words] = bits(
         "--profile",
         "profile",
-        _PROFILES,
+        _put.PROFILES,
         "What detailed data is gathered of.",
         alone="none",
         changes=False,
@@ -918,7 +754,7 @@ class JobSubmitDescription(_Description):
     )
 
     def submit(self) -> int:
-        """Submits the job (``slurm_submit_batch_job``), as sbatch does.
+        r"""Submits the job (``slurm_submit_batch_job``), as sbatch does.
 
         The lines with ``#SBATCH`` in the script are read only by `load_sbatch_options`.
 
@@ -935,7 +771,7 @@ class JobSubmitDescription(_Description):
 
         Example:
             >>> from slurmpy import JobSubmitDescription
-            >>> job = JobSubmitDescription(script="#!/bin/sh\\necho hello", time_limit=5)
+            >>> job = JobSubmitDescription(script="#!/bin/sh\necho hello", time_limit=5)
             >>> job.standard_output = "/dev/null"
             >>> job.submit() > 0
             True
@@ -944,7 +780,7 @@ class JobSubmitDescription(_Description):
 
     @staticmethod
     def submit_heterogeneous(components: Sequence[JobSubmitDescription]) -> int:
-        """Submits one job of several components (``slurm_submit_batch_het_job``).
+        r"""Submits one job of several components (``slurm_submit_batch_het_job``).
 
         It is what sbatch does with ``:`` between options. The script is that of the first
         component, the leader; the others have none, and no arguments.
@@ -961,8 +797,9 @@ class JobSubmitDescription(_Description):
 
         Example:
             >>> from slurmpy import JobSubmitDescription
-            >>> leader = JobSubmitDescription(script="#!/bin/sh\\ntrue", hold=True)
-            >>> JobSubmitDescription.submit_heterogeneous([leader, JobSubmitDescription(nodes=2)]) > 0
+            >>> leader = JobSubmitDescription(script="#!/bin/sh\ntrue", hold=True)
+            >>> parts = [leader, JobSubmitDescription(nodes=2)]
+            >>> JobSubmitDescription.submit_heterogeneous(parts) > 0
             True
         """
         parts = list(components)
@@ -988,7 +825,7 @@ class JobSubmitDescription(_Description):
         return job_id
 
     def dry_run(self) -> Forecast:
-        """Asks when and where the job would start (``slurm_job_will_run2``); none is submitted.
+        r"""Asks when and where the job would start (``slurm_job_will_run2``); none is submitted.
 
         It is ``sbatch --test-only``.
 
@@ -1001,7 +838,7 @@ class JobSubmitDescription(_Description):
 
         Example:
             >>> from slurmpy import JobSubmitDescription
-            >>> JobSubmitDescription(script="#!/bin/sh\\ntrue", nodes=2).dry_run().nodes
+            >>> JobSubmitDescription(script="#!/bin/sh\ntrue", nodes=2).dry_run().nodes
             'n[1-2]'
         """
         (message,) = _request.build([self._checked()], self.options)
@@ -1083,7 +920,7 @@ class JobSubmitDescription(_Description):
         self._take(found, overwrite=overwrite)
 
     def load_sbatch_options(self, overwrite: bool = False, *, component: int | None = None) -> None:
-        """Sets attributes from the lines with ``#SBATCH`` in the script.
+        r"""Sets attributes from the lines with ``#SBATCH`` in the script.
 
         Args:
             overwrite: Whether they go before what is set already.
@@ -1098,7 +935,7 @@ class JobSubmitDescription(_Description):
 
         Example:
             >>> from slurmpy import JobSubmitDescription
-            >>> job = JobSubmitDescription(script="#!/bin/sh\\n#SBATCH -n 4 --time=10\\nsrun date")
+            >>> job = JobSubmitDescription(script="#!/bin/sh\n#SBATCH -n 4 --time=10\nsrun date")
             >>> job.load_sbatch_options()
             >>> job.ntasks, job.time_limit
             (4, '10')
