@@ -116,7 +116,8 @@ def _index(value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         msg = f"has to be a whole number, not {value!r}"
         raise (ValueError if isinstance(value, str) else TypeError)(msg)
-    return operator.index(value)
+    found: Any = value
+    return operator.index(found)
 
 
 def number(least: int, most: int) -> Callable[[Any], int]:

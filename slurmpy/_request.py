@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from slurmpy import _parse, _put, _runtime
+from slurmpy import _convert, _parse, _put, _runtime
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy._options import GPU, Message
 
@@ -205,9 +205,9 @@ class _Counts:
             raise ValueError(msg)
         if _is_arbitrary(values):
             if not self.tasks_set:
-                self.tasks, self.tasks_set = count[0], True
-            if not self.nodes_set:
-                self.most = different[0]
+                # Up to 23.02 sbatch counts a node once, however often it is named.
+                named = different if MAJOR < "23.11" else count
+                self.tasks, self.tasks_set = named[0], True
         self.nodes_set = True
 
     def _check_planes(self, values: Values) -> None:
@@ -245,6 +245,37 @@ def _put_counts(message: Message, values: Values, counts: _Counts) -> None:
         desc.min_nodes = -(-counts.tasks // values["ntasks_per_node"])
     if counts.nodes is not None:
         message.text("req_nodes", counts.nodes)
+
+
+def _gpus(text: str) -> int:
+    """How many GPUs there are in a text such as ``tesla:1,volta:5``."""
+    return sum(_convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values())
+
+
+def _put_counts_for_gpus(message: Message, values: Values) -> None:
+    """Sets how many nodes and tasks there are where that follows from GPUs.
+
+    slurmctld works it out as well, but after it has counted the CPUs of the job.
+    """
+    desc = message.ptr
+    unset = lib.NO_VAL
+    whole = _gpus(values["gpus"]) if "gpus" in values else 0
+    named = _convert.gres(values.get("gres_per_node", ""))
+    each = sum(count for name, count in named.items() if name.partition(":")[0] == "gpu")
+    if whole and each and desc.min_nodes == unset:
+        desc.min_nodes = desc.max_nodes = whole // each
+    per_gpu, per_task = values.get("ntasks_per_gpu"), values.get("gpus_per_task")
+    fixed = desc.min_nodes if desc.min_nodes == desc.max_nodes != unset else 0
+    if fixed and desc.num_tasks == unset and (per_gpu or per_task):
+        if per_gpu or "ntasks_per_node" in values:
+            desc.num_tasks = fixed * (per_gpu or values["ntasks_per_node"])
+        elif "cpus_per_task" not in values:
+            desc.num_tasks = fixed
+    whole = max(whole, each * (1 if desc.min_nodes == unset else desc.min_nodes))
+    if per_gpu and whole:
+        desc.num_tasks = whole * per_gpu
+    elif per_task and "gpus" in values and desc.num_tasks == unset:
+        desc.num_tasks = whole // _gpus(per_task)
 
 
 # ---- the environment ----
@@ -487,6 +518,7 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         for name, value in values.items():
             options[name].put(message, value)
         _put_counts(message, values, counts)
+        _put_counts_for_gpus(message, values)
         _put_gpu_binding(message, values)
         _put_files(message, values)
         called = _put_program(message, values, first)

@@ -1,12 +1,26 @@
-"""The cluster that the tests share."""
+"""The cluster that the tests share, and how to have another beside it."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
 import pytest_slurmpy
+import slurmpy
+from slurmpy import _runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    #: The environment and the folder of a cluster.
+    Other = tuple[dict[str, str], Path]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,3 +32,56 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def slurm_cluster_options() -> dict[str, Any]:
     return {"nodes": 2, "cpus": 8, "memory": 8000, "gpus": 2}
+
+
+# In a process of its own, as the tests' other cluster is active in this one. What slurmctld reads
+# in its folder has to be there when it starts, and what is in slurm.conf about it comes after that.
+CLUSTER = """
+import json, sys
+from slurmpy.testing import LocalCluster
+with LocalCluster(**json.loads(sys.argv[1])) as cluster:
+    files, lines = json.loads(sys.argv[2])
+    for name, text in files.items():
+        (cluster.folder / name).write_text(text.replace("@FOLDER@", str(cluster.folder)))
+    for conf in {cluster.conf, *cluster.folder.glob("daemons.conf")}:
+        with conf.open("a") as file:
+            file.write(lines)
+    if files:
+        cluster.restart_daemon("slurmctld")
+        cluster.wait_idle()
+    print(json.dumps([cluster.env, str(cluster.folder)]), flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def run_cluster(
+    options: Mapping[str, Any], files: Mapping[str, str] | None = None, lines: str = ""
+) -> Iterator[Other]:
+    more = json.dumps([files or {}, lines])
+    command = [sys.executable, "-c", CLUSTER, json.dumps(options), more]
+    with subprocess.Popen(
+        command,
+        # This package, wherever it was imported from.
+        cwd=Path(slurmpy.__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            env, folder = json.loads(process.stdout.readline())
+            previous = _runtime.redirect(env["SLURM_CONF"])
+            try:
+                yield env, Path(folder)
+            finally:
+                _runtime.put_back(previous)
+        finally:
+            process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def other_cluster() -> Callable[..., AbstractContextManager[Other]]:
+    """Starts another cluster beside the shared one, with files in its folder; slurmpy uses it."""
+    return run_cluster
