@@ -149,6 +149,11 @@ def _is_arbitrary(values: Values) -> bool:
 # ---- how much of what ----
 
 
+#: Whether a node can be named for several tasks of an arbitrary distribution: up to 23.02 each
+#: name counts once.
+_NAMED_TWICE = MAJOR >= "23.11"
+
+
 class _Counts:
     """How many nodes, tasks and CPUs there are to be, as sbatch works it out."""
 
@@ -205,9 +210,9 @@ class _Counts:
             raise ValueError(msg)
         if _is_arbitrary(values):
             if not self.tasks_set:
-                # Up to 23.02 sbatch counts a node once, however often it is named.
-                named = different if MAJOR < "23.11" else count
-                self.tasks, self.tasks_set = named[0], True
+                self.tasks, self.tasks_set = (count if _NAMED_TWICE else different)[0], True
+            if _NAMED_TWICE:
+                self.nodes = values["required_nodes"]
         self.nodes_set = True
 
     def _check_planes(self, values: Values) -> None:
@@ -355,6 +360,8 @@ def _wanted(values: Values, counts: _Counts) -> dict[str, str]:
         "SLURM_NTASKS_PER_SOCKET": values.get("ntasks_per_socket"),
         "SLURM_THREADS_PER_CORE": values.get("threads_per_core"),
     }
+    if _is_arbitrary(values):
+        found["SLURM_ARBITRARY_NODELIST"] = counts.nodes
     if counts.tasks_set:
         found["SLURM_NPROCS"] = found["SLURM_NTASKS"] = counts.tasks
     return {name: str(value) for name, value in found.items() if value is not None}
@@ -393,8 +400,6 @@ def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes
         variables.setdefault(b"SLURM_EXPORT_ENV", os.fsencode(_exported(export)))
     if export != "ALL" or values.get("get_user_environment"):
         variables[b"SLURM_GET_USER_ENV"] = b"1"
-    if _is_arbitrary(values):
-        variables[b"SLURM_ARBITRARY_NODELIST"] = os.fsencode(values["required_nodes"])
     return variables
 
 
