@@ -41,6 +41,7 @@ typedef struct job_descriptor {
 	uint16_t mail_type;
 	char *mail_user;
 	char *mcs_label;
+	uint16_t mem_bind_type;
 	char *mem_per_tres;
 	char *name;
 	char *network;

@@ -47,6 +47,7 @@ __all__ = [
     "parsed",
     "text",
     "tres",
+    "whole",
     "word",
 ]
 
@@ -141,13 +142,13 @@ class Option(_Attribute["T"]):
         self._put = put
         self._show = show
         self._supported = bool(supported)
+        if not TYPE_CHECKING:
+            super().__init__(self._get, self._set, self._set)
         source = ", ".join(f"``{name}``" for name in member.split(", ") if name)
         option = f"sbatch's ``{self.flags[0]}``" if self.flags else ""
         self.__doc__ = f"{doc} ({'; '.join(filter(None, (option, source)))})"
         if since:
             self.__doc__ += f" Slurm {since} and newer."
-        if not TYPE_CHECKING:
-            super().__init__(self._get, self._set, self._set)
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Learns the name that the class gives it, and the class."""
@@ -206,10 +207,21 @@ class Option(_Attribute["T"]):
         if self.argument == "none":
             return [self.flags[0]] if value else [self.off] if self.off else []
         shown = self._show(given if self._show is str and isinstance(given, str) else value)
-        return [] if shown is None else [f"{self.flags[0]}={shown}" if shown else self.flags[0]]
+        if shown is None:
+            return []
+        bare = not shown and self.argument == "optional"
+        return [self.flags[0] if bare else f"{self.flags[0]}={shown}"]
 
 
 # ---- the kinds ----
+
+
+def whole(text: str) -> int | str:
+    """A number, or the text where it is none, for which the check has words."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _nothing(_message: Message, _value: Any) -> None:
@@ -264,7 +276,7 @@ def number(
         width = ffi.sizeof(_MEMBERS[member].type) if member in _MEMBERS else 2
         # The two highest are the marks for "not set" and "no limit".
         highest = 2 ** (8 * width) - 3
-    more.setdefault("read", int)
+    more.setdefault("read", whole)
     return parsed(flags, member, _parse.number(least, highest), doc, "int | str", **more)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
+import time
 from collections.abc import Iterable, Mapping
 
 from slurmpy import _convert
@@ -275,7 +276,8 @@ def moment(value: object) -> int:
     given = text(value).strip()
     # What the library does not take it complains of on stderr, so it is asked only what it takes.
     found = lib.slurm_parse_time(given.encode(), 0) if _MOMENT.fullmatch(given) else 0
-    if not found:
+    day = re.search(r"[0-9]{4}-[0-9]+-([0-9]+)|[0-9]+[./]([0-9]+)|^[0-9]{2}([0-9]{2})", given)
+    if not found or (day and int(day[day.lastindex or 1]) != time.localtime(found).tm_mday):
         msg = (
             f"is no time: {value!r} (such as '16:00', 'tomorrow', 'now+1hour', "
             "'2027-01-31T12:00:00')"
@@ -376,6 +378,10 @@ def node_list(value: object) -> str:
     found = joined()(value)
     if "/" in found:
         msg = f"has to be names of nodes, not the path of a file: {value!r}"
+        raise ValueError(msg)
+    bare = re.sub(r"\[[^][]*\]", "", found)
+    if "[" in bare or "]" in bare:
+        msg = f"has a bracket without the other one: {value!r}"
         raise ValueError(msg)
     return found
 

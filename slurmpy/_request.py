@@ -527,14 +527,12 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         _put_gpu_binding(message, values)
         _put_files(message, values)
         called = _put_program(message, values, first)
-        suffix = f"_HET_GROUP_{place}" if len(parts) > 1 else ""
         environments.append(_environment(values, _circumstances(values, called, conf)))
-        environments[0].update(
-            _encode({key + suffix: it for key, it in _wanted_gpus(values, message).items()})
-        )
-        environments[-1].update(
-            _encode({key + suffix: it for key, it in _wanted(values, counts).items()})
-        )
+        # What each component asked for is told to the script, which is the leader's.
+        asked = {**_wanted_gpus(values, message), **_wanted(values, counts)}
+        suffixes = [f"_{group}_GROUP_{place}" for group in ("HET", "PACK")]
+        for suffix in suffixes if len(parts) > 1 else [""]:
+            environments[0].update(_encode({name + suffix: it for name, it in asked.items()}))
         messages.append(message)
     messages[0].text("script", content)
     for message, variables in zip(messages, environments):
@@ -565,6 +563,7 @@ def _put_program(message: Message, values: Values, first: Values) -> str | None:
     for member, unless, otherwise in (
         ("contiguous", "requires_contiguous_nodes", 0),
         ("mail_type", "mail_types", 0),
+        ("mem_bind_type", "", 0),
         ("task_dist", "distribution", lib.SLURM_DIST_UNKNOWN),
     ):
         if unless not in values:

@@ -137,24 +137,27 @@ def _lines(script: bytes, warnings: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _split(line: str) -> list[str]:
-    """The words of a line, by sbatch's rules: quotes, backslashes, and # for a comment."""
+    """The words of a line, by sbatch's rules: quotes, backslashes, and # for a comment.
+
+    A backslash keeps a quotation mark or a # from being one, but no space from ending the word.
+    """
     found: list[str] = []
     word: str | None = None
     quote, escaped = "", False
     for char in line:
-        if escaped:
+        if char.isspace() and not quote:
+            found += [] if word is None else [word]
+            word, escaped = None, False
+        elif escaped:
             word, escaped = (word or "") + char, False
         elif char == "\\":
             escaped = True
-        elif quote:
-            quote, word = ("", word) if char == quote else (quote, (word or "") + char)
-        elif char in "'\"":
+        elif char == quote:
+            quote = ""
+        elif not quote and char in "'\"":
             quote, word = char, word or ""
-        elif char == "#":
+        elif not quote and char == "#":
             break
-        elif char.isspace():
-            found += [] if word is None else [word]
-            word = None
         else:
             word = (word or "") + char
     if quote:

@@ -18,6 +18,7 @@ from slurmpy._options import (
     parsed,
     text,
     tres,
+    whole,
     word,
 )
 from slurmpy.errors import RPCError, check, note
@@ -252,7 +253,7 @@ class JobSubmitDescription(_Description):
         show=lambda value: str(value - int(lib.NICE_OFFSET)),
         argument="optional",
         bare=100,
-        read=int,
+        read=whole,
     )
     site_factor: Option[int | str] = parsed(
         "",
@@ -260,7 +261,7 @@ class JobSubmitDescription(_Description):
         _parse.nice,
         "The site's part of the priority; only for `Job.modify`, and for administrators.",
         "int | str",
-        read=int,
+        read=whole,
     )
     admin_comment: Option[str] = text(
         "", "admin_comment", "Comment of an administrator; only for `Job.modify`."
@@ -431,7 +432,7 @@ class JobSubmitDescription(_Description):
         "int | str",
         lambda message, value: message.text("cpus_per_tres", f"{_GPU}:{value}"),
         member="cpus_per_tres",
-        read=int,
+        read=whole,
     )
     min_cpus_per_node: Option[Amount] = number(
         "--mincpus", "pn_min_cpus", "Least number of CPUs on each node."
@@ -452,7 +453,7 @@ class JobSubmitDescription(_Description):
         "int | str",
         _put.core_spec,
         member="core_spec",
-        read=int,
+        read=whole,
     )
     threads_reserved_for_system: Option[Amount] = fixed(
         "--thread-spec",
@@ -461,7 +462,7 @@ class JobSubmitDescription(_Description):
         "int | str",
         _put.thread_spec,
         member="core_spec",
-        read=int,
+        read=whole,
     )
     overcommit: Option[bool] = flag(
         "--overcommit -O",

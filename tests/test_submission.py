@@ -96,6 +96,7 @@ OPTIONS = {
     "partitions": {"debug": "", "other": "", "closed": "State=DOWN", "tiny": "MaxNodes=1"},
     "extra_conf": """
         AllowSpecResourcesUsage=yes
+        SlurmctldDebug=debug3
         CpuFreqGovernors=OnDemand,Performance,UserSpace
         FirstJobId=700001
         GresTypes=gpu,nic
@@ -118,6 +119,8 @@ class Slurm:
         self.path = env["PATH"]
         self.more = {"SLURM_CONF": env["SLURM_CONF"], "SLURM_TIME_FORMAT": "%s"}
         self.folder = folder
+        #: How much of slurmctld's log has been looked at.
+        self.read = 0
         self.script = folder / "job.sh"
         self.script.write_text(SCRIPT)
 
@@ -147,15 +150,30 @@ class Slurm:
         lines = (self.folder / "sent").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
-    def show(self, job: int) -> str:
+    def sent_at(self) -> int:
+        """When a description last came to slurmctld."""
+        return (self.folder / "sent").stat().st_mtime_ns
+
+    def described(self) -> list[str]:
+        """How slurmctld has put down the last description that it was sent, in its log."""
+        with (self.folder / "slurmctld.log").open("rb") as file:
+            file.seek(self.read)
+            log = file.read().decode("utf-8", "surrogateescape")
+            self.read = file.tell()
+        lines = log.rpartition("debug3: JobDesc: ")[2].splitlines()
+        found = [line.partition("debug3: ")[2] for line in lines[1:] if "debug3:    " in line]
+        # Of the environment there is only the beginning, in the order in which it was sent.
+        return [lines[0], *(line for line in found if not line.startswith("   environment="))]
+
+    def show(self, job: int | str) -> str:
         return self.run("scontrol", "show", "job", "-d", str(job))
 
-    def value(self, job: int, key: str) -> str:
+    def value(self, job: int | str, key: str) -> str:
         found = re.search(rf"(?<!\S){key}=(.*?)(?=\s+\S+=|\n|$)", self.show(job))
         assert found, key
         return found[1]
 
-    def state(self, job: int) -> str:
+    def state(self, job: int | str) -> str:
         return self.value(job, "JobState")
 
     def kept(self, job: int, what: str) -> bytes:
@@ -168,7 +186,7 @@ class Slurm:
         variables = content[4:].decode("utf-8", "surrogateescape").split("\0")
         return dict(item.split("=", 1) for item in variables if "=" in item)
 
-    def wait(self, job: int, *states: str) -> None:
+    def wait(self, job: int | str, *states: str) -> None:
         deadline = time.monotonic() + 40
         while (state := self.state(job)) not in states:
             assert time.monotonic() < deadline, f"{state}: {self.show(job)}"
@@ -177,7 +195,7 @@ class Slurm:
 
 #: What differs between any two jobs.
 MOVING = re.compile(
-    r"(?<!\S)(?:AllocNode:Sid|SubmitTime|EligibleTime|AccrueTime|LastSchedEval|StartTime|EndTime"
+    r"(?<!\S)(?:AllocNode:Sid|SubmitTime|EligibleTime|AccrueTime|LastSchedEval|EndTime|Reason"
     r"|Scheduler|SubmitLine)=\S*(?: [^=\s]+(?=\s|$))*"
 )
 
@@ -188,6 +206,7 @@ class Seen:
     def __init__(self, slurm: Slurm, job: int) -> None:
         self.job = job
         self.sent = slurm.sent()
+        self.described = slurm.described()
         shown = slurm.show(job).replace(str(job), "ID")
         self.shown = sorted(MOVING.sub("", shown).split("\n"))
         self.environment = slurm.environment(job)
@@ -437,6 +456,7 @@ def submit_with_sbatch(slurm: Slurm, values: Mapping[str, Any], options: list[st
 def compare(ours: Seen, theirs: Seen) -> None:
     assert ours.shown == theirs.shown
     assert ours.sent == theirs.sent
+    assert ours.described == theirs.described
     assert ours.script == theirs.script
     # Newer majors of sbatch leave some variables to slurmd.
     missing = {
@@ -469,3 +489,723 @@ def test_arrives_as_with_sbatch(
 ) -> None:
     assert attribute in values
     compare(submit(slurm, values), submit_with_sbatch(slurm, values, options))
+
+
+# ---- what can be seen ----
+
+DOCUMENT = HERE.parent / "docs" / "submission.md"
+HIDDEN: dict[str, str] = dict(
+    re.findall(
+        r"^\| `(\w+)` \| (.+) \|$", DOCUMENT.read_text("utf-8").partition("## What")[2], re.M
+    )
+)
+#: Those that have tests of their own, and those of newer majors.
+ELSEWHERE = {"script", "script_args", "site_factor", "admin_comment", "clusters"}
+NEWER = {"extra", "container_id", "segment_size", "reserved_ports", "gres_tasks_per_sharing"}
+
+
+def test_every_attribute_has_a_row() -> None:
+    rows = {attribute for attribute, _, _ in ROWS}
+    missing = set(JobSubmitDescription.options) - rows - ELSEWHERE
+    if not ROOT:
+        missing -= {"user_id", "group_id"}
+    assert missing <= NEWER
+    assert MAJOR >= "24.05" or missing == NEWER - rows
+
+
+def test_few_are_hidden() -> None:
+    assert set(HIDDEN) <= set(JobSubmitDescription.options)
+    assert len(HIDDEN) <= 15
+
+
+def without(values: Mapping[str, Any], attribute: str) -> dict[str, Any]:
+    left = {name: value for name, value in values.items() if name != attribute}
+    return {**left, "hold": None} if attribute == "hold" else left
+
+
+@pytest.mark.parametrize("attribute", sorted({name for name, *_ in ROWS}))
+def test_row_is_seen(slurm: Slurm, attribute: str) -> None:
+    """Each attribute changes what scontrol shows, or else at least what slurmctld was sent."""
+    shown, sent = [], []
+    for name, values, _ in ROWS:
+        if name == attribute:
+            seen, alone = submit(slurm, values), submit(slurm, without(values, attribute))
+            shown.append(seen.shown != alone.shown)
+            differ = seen.described != alone.described or seen.sent != alone.sent
+            sent.append(differ or seen.environment != alone.environment)
+    assert any(sent)
+    assert any(shown) != (attribute in HIDDEN), "docs/submission.md has the list of the hidden"
+
+
+# ---- the same words for sbatch, from sbatch and from the environment ----
+
+NAMES = [f"{name}-{i}" for i, (name, *_) in enumerate(ROWS)]
+every_row = pytest.mark.parametrize(("attribute", "values", "options"), ROWS, ids=NAMES)
+
+
+@every_row
+def test_to_sbatch(
+    slurm: Slurm, attribute: str, values: dict[str, Any], options: list[str]
+) -> None:
+    job = JobSubmitDescription(**{"script": str(slurm.script), "hold": True, **values})
+    command = job.to_sbatch()
+    assert command[0] == "sbatch"
+    assert command[-1] == str(slurm.script)
+    theirs = Seen(slurm, slurm.sbatch(*command[1:]))
+    compare(Seen(slurm, job.submit()), theirs)
+
+
+def quoted(word: str) -> str:
+    """A word of a line with #SBATCH, as sbatch reads it."""
+    return '"' + re.sub(r'([\\"])', r"\\\1", word) + '"'
+
+
+@every_row
+def test_load_sbatch_options(
+    slurm: Slurm, attribute: str, values: dict[str, Any], options: list[str]
+) -> None:
+    """What sbatch reads out of a script, this reads too."""
+    hold = [] if values.get("hold", True) is None else ["--hold"]
+    lines = [f"#SBATCH {' '.join(map(quoted, options))}", "# more", f"#SBATCH {' '.join(hold)}"]
+    script = slurm.folder / "options.sh"
+    script.write_text("\n".join(["#!/bin/sh", "", *lines, SCRIPT.partition("\n")[2]]))
+    job = JobSubmitDescription(script=script)
+    job.load_sbatch_options()
+    assert attribute in job._values or values[attribute] is None
+    compare(Seen(slurm, job.submit()), Seen(slurm, slurm.sbatch(str(script))))
+
+
+SBATCH_LINES: list[tuple[str, dict[str, Any]]] = [
+    ("-n 4 -N2 -c3 -Jx", {"ntasks": 4, "nodes": "2", "cpus_per_task": 3, "name": "x"}),
+    ("-HOk", {"hold": True, "overcommit": True, "kill_on_node_fail": False}),
+    ("--exclusive --reboot -koff", {"resource_sharing": "exclusive", "requires_node_reboot": True,
+                                    "kill_on_node_fail": True}),
+    ("-s --nice", {"resource_sharing": "oversubscribe", "nice": 100}),
+    ("--requeue --no-requeue", {"is_requeueable": False}),
+    ("--part debug --time-m=5 --conti", {"partitions": "debug", "time_limit_min": "5",
+                                         "requires_contiguous_nodes": True}),
+    ("--mail-type=END --mail-type FAIL", {"mail_types": "END,FAIL"}),
+    ("--gpus-per-node=tesla:1", {"gres_per_node": "gpu:tesla:1"}),
+    ("-B 2:*:1", {"sockets_per_node": 2, "threads_per_core": 1}),
+    ("--tasks-per-node=3 --cluster here", {"ntasks_per_node": 3, "clusters": "here"}),
+    ("--get-user-env=10L --export=NONE", {"get_user_environment": True, "environment": "NONE"}),
+    ("--comment='a \"b\" #c' # -n 7", {"comment": 'a "b" #c'}),
+    (r"--comment=a\"b\#c", {"comment": 'a"b#c'}),
+    ("--wait-all-nodes=1 --kill-on-invalid-dep=yes", {"wait_all_nodes": True,
+                                                      "kill_on_invalid_dependency": True}),
+    ("", {}),
+]  # fmt: skip
+
+
+def from_lines(*lines: str, shell: str = "#!/bin/sh") -> JobSubmitDescription:
+    return JobSubmitDescription(script="\n".join([shell, *lines, "true", "#SBATCH --bogus", ""]))
+
+
+@pytest.mark.parametrize(("line", "values"), SBATCH_LINES)
+def test_lines_with_options(line: str, values: dict[str, Any]) -> None:
+    job = from_lines(f"#SBATCH {line}")
+    job.load_sbatch_options()
+    assert {name: value for name, value in job._values.items() if name != "script"} == values
+
+
+def test_what_is_set_stays_unless_told_otherwise() -> None:
+    job = from_lines("#SBATCH -n4 --time=5")
+    job.ntasks = 2
+    job.load_sbatch_options()
+    assert (job.ntasks, job.time_limit) == (2, "5")
+    job.load_sbatch_options(overwrite=True)
+    assert (job.ntasks, job.time_limit) == (4, "5")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--bogus=1", "--bogus"),
+        ("--bogus 1 -n4", "--bogus"),
+        ("-y", "-y"),
+        ("--hint=compute_bound", "--hint"),
+        ("--wrap=true", "--wrap"),
+        ("-W", "-W"),
+        ("-vv", "-v"),
+    ],
+)
+def test_options_without_an_attribute_are_named(line: str, words: str) -> None:
+    job = from_lines("", f"#SBATCH {line}", "#SBATCH --comment=after")
+    with pytest.warns(UserWarning, match=f"line 3 of the script: .*{words}") as caught:
+        job.load_sbatch_options()
+    assert all(warning.filename == __file__ for warning in caught)
+    assert job.comment == "after"
+    assert job.ntasks == (4 if "-n4" in line else None)
+
+
+def test_lines_for_other_programs_are_named() -> None:
+    with pytest.warns(UserWarning, match="line 2 .* another program: #PBS -N x"):
+        from_lines("#PBS -N x").load_sbatch_options()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-n four", "ntasks .*whole number"),
+        ("--ntasks=0", "ntasks"),
+        ("--time", "--time needs an argument"),
+        ("--reboot=yes", "--reboot takes no argument"),
+        ("--nodes=5-2", "nodes asks for at least 5"),
+        ("debug", "'debug' is no option"),
+        ("--comment='open", "a ' is not closed"),
+        ("--n=4", "short for"),
+        ("--exclusive=x", "resource_sharing"),
+        ("-B 1:2:3:4", "sockets, cores and threads"),
+        ("--mail-type=SOME", "mail_types"),
+        ("--gres-flags=any", "gres_binding"),
+    ],
+)
+def test_malformed_lines(line: str, words: str) -> None:
+    job = from_lines("#SBATCH --account=physics", f"#SBATCH {line}")
+    with pytest.raises(ValueError, match=f"line 3 of the script: .*{words}"):
+        job.load_sbatch_options()
+    assert job.account is None
+
+
+def test_options_of_components(slurm: Slurm) -> None:
+    lines = ["#SBATCH -N1 --hold", "#SBATCH hetjob", "#SBATCH -N2 --mem=50"]
+    job = from_lines(*lines)
+    with pytest.raises(ValueError, match=r"line 3 .*component=0"):
+        job.load_sbatch_options()
+    parts = [JobSubmitDescription(script=job.script) for _ in range(2)]
+    for number, part in enumerate(parts):
+        part.load_sbatch_options(component=number)
+    assert [part.nodes for part in parts] == ["1", "2"]
+    assert parts[1].memory_per_node == "50"
+    with pytest.raises(ValueError, match="no component 2"):
+        job.load_sbatch_options(component=2)
+    parts[1].script = None
+    number = JobSubmitDescription.submit_heterogeneous(parts)
+    assert slurm.value(f"{number}+1", "NumNodes") == "2-2"
+
+
+def test_options_of_no_script() -> None:
+    with pytest.raises(ValueError, match="script is not set"):
+        JobSubmitDescription().load_sbatch_options()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("NTASKS", "4", 4),
+        ("TIME_LIMIT", "1:00:00", "1:00:00"),
+        ("NODES", "2-4", "2-4"),
+        ("HOLD", "true", True),
+        ("IS_REQUEUEABLE", "0", False),
+        ("KILL_ON_NODE_FAIL", "no", False),
+        ("ENVIRONMENT", "A=1,B=2", "A=1,B=2"),
+        ("SCRIPT_ARGS", "'a b' c", "'a b' c"),
+        ("NICE", "-5", -5),
+    ],
+)
+def test_load_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object
+) -> None:
+    monkeypatch.setenv(f"SLURMPY_JOBDESC_{name}", text)
+    job = JobSubmitDescription(comment="kept")
+    job.load_environment()
+    assert job == JobSubmitDescription(comment="kept", **{name.lower(): value})
+
+
+def test_load_environment_keeps_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURMPY_JOBDESC_NTASKS", "4")
+    job = JobSubmitDescription(ntasks=2)
+    job.load_environment()
+    assert job.ntasks == 2
+    job.load_environment(overwrite=True)
+    assert job.ntasks == 4
+
+
+def test_load_environment_names_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURMPY_JOBDESC_COMMENT", "x")
+    monkeypatch.setenv("SLURMPY_JOBDESC_NTASKS", "many")
+    job = JobSubmitDescription()
+    with pytest.raises(ValueError, match="SLURMPY_JOBDESC_NTASKS='many'"):
+        job.load_environment()
+    assert job == JobSubmitDescription()
+    monkeypatch.setenv("SLURMPY_JOBDESC_NTASKS", "1")
+    monkeypatch.setenv("SLURMPY_JOBDESC_NTASK", "1")
+    with pytest.warns(UserWarning, match="SLURMPY_JOBDESC_NTASK: .*'ntasks'"):
+        job.load_environment()
+
+
+# ---- jobs that run ----
+
+
+def run(slurm: Slurm, **values: Any) -> str:  # noqa: ANN401
+    """Submit a job, wait for its end, and return what it wrote."""
+    output = slurm.folder / f"output-{time.monotonic_ns()}"
+    number = JobSubmitDescription(
+        standard_output=output, memory_per_node=10, time_limit=5, **values
+    ).submit()
+    slurm.wait(number, "COMPLETED")
+    assert slurm.value(number, "ExitCode") == "0:0"
+    return output.read_text(encoding="utf-8")
+
+
+def test_script_as_text_and_as_a_path(slurm: Slurm, tmp_path: Path) -> None:
+    text = '#!/bin/sh\necho "größe ☃"\nfor word; do echo "<$word>"; done\npwd\n'
+    path = tmp_path / "skript ü.sh"
+    path.write_text(text, encoding="utf-8")
+    words = ["a b", "", "$HOME", "ü'\"\n"]
+    expected = "größe ☃\n" + "".join(f"<{word}>\n" for word in words)
+    for script in (text, path, str(path)):
+        found = run(slurm, script=script, script_args=words, working_directory="/usr")
+        assert found == f"{expected}/usr\n"
+    assert run(slurm, script=text, script_args="'a b' c").startswith("größe ☃\n<a b>\n<c>\n")
+
+
+def test_script_arrives_unchanged(slurm: Slurm) -> None:
+    body = b"#!/bin/sh\n" + b"# \xff\xfe caf\xc3\xa9 " * 50_000 + b"\nexit 0"
+    script = body.decode("utf-8", "surrogateescape")
+    number = JobSubmitDescription(script=script, hold=True).submit()
+    assert slurm.kept(number, "script").rstrip(b"\0") == body
+    assert Job(number).get_batch_script() == script
+
+
+def test_a_relative_path_is_that_of_the_current_folder(
+    slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(slurm.folder)
+    number = JobSubmitDescription(script="job.sh", hold=True).submit()
+    assert slurm.value(number, "Command") == str(slurm.script)
+    assert slurm.value(number, "WorkDir") == str(slurm.folder)
+
+
+def variables(text: str) -> dict[str, str]:
+    return dict(item.split("=", 1) for item in text.split("\0") if "=" in item)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (None, {"SECRET": "x y", "WIDE": "größe"}),
+        ("ALL", {"SECRET": "x y", "WIDE": "größe"}),
+        ("ALL,OTHER=1", {"SECRET": "x y", "OTHER": "1"}),
+        (["WIDE", "OTHER=1,2 3"], {"WIDE": "größe", "OTHER": "1,2 3"}),
+        ({"OTHER": 'it\'s "quoted", ü=1\n2'}, {"OTHER": 'it\'s "quoted", ü=1\n2'}),
+        ("NONE", {}),
+    ],
+)
+def test_environment_of_the_job(
+    slurm: Slurm, monkeypatch: pytest.MonkeyPatch, environment: Any, expected: dict[str, str]
+) -> None:
+    monkeypatch.setenv("SECRET", "x y")
+    monkeypatch.setenv("WIDE", "größe")
+    monkeypatch.setenv("SLURM_OF_THE_HOST", "1")
+    number = JobSubmitDescription(script=SCRIPT, environment=environment, hold=True).submit()
+    found = slurm.environment(number)
+    assert expected.items() <= found.items()
+    if environment in (None, "ALL", "ALL,OTHER=1"):
+        assert found["SLURM_OF_THE_HOST"] == "1"
+        return
+    # Nothing of the host's beside what was named: what is left is what describes the job.
+    others = {name for name in found if not name.startswith("SLURM_")}
+    assert others == set(expected)
+    assert "SLURM_OF_THE_HOST" not in found
+    assert {name for name in found if name in os.environ} <= set(expected)
+
+
+def test_environment_arrives_in_the_job(slurm: Slurm) -> None:
+    script = "#!/bin/sh\nenv -0"
+    found = variables(run(slurm, script=script, environment={"ONLY": "ü", "PATH": "/bin"}))
+    assert found["ONLY"] == "ü"
+    assert found["SLURM_SUBMIT_DIR"] == str(Path.cwd())
+    found = variables(run(slurm, script=script, ntasks=2, cpus_per_task=3))
+    assert found["HOME"] == os.environ["HOME"]
+    assert (found["SLURM_NTASKS"], found["SLURM_CPUS_PER_TASK"]) == ("2", "3")
+
+
+def test_the_host_stays_as_it_was(slurm: Slurm) -> None:
+    before = dict(os.environb), Path.cwd(), os.umask(0o022)
+    os.umask(before[2])
+    JobSubmitDescription(
+        script=SCRIPT, hold=True, cpus_per_task=2, container="/x", log_files_open_mode="append"
+    ).submit()
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert (dict(os.environb), Path.cwd(), mask) == before
+
+
+def test_umask_goes_with_the_job(slurm: Slurm) -> None:
+    mask = os.umask(0o137)
+    try:
+        number = JobSubmitDescription(script=SCRIPT, hold=True).submit()
+    finally:
+        os.umask(mask)
+    assert slurm.environment(number)["SLURM_UMASK"] == "0137"
+
+
+# ---- what Slurm says ----
+
+
+def test_words_to_the_user(slurm: Slurm, caplog: pytest.LogCaptureFixture) -> None:
+    job = JobSubmitDescription(script=SCRIPT, hold=True, comment="say größe matters")
+    number = job.submit()
+    assert job.message == "größe matters"
+    assert f"job {number}: größe matters" in caplog.text
+    job.comment = None
+    job.submit()
+    assert job.message is None
+    job.comment = "say a thing"
+    assert job.dry_run().message == "a thing"
+
+
+def test_words_of_a_refusal(slurm: Slurm) -> None:
+    with pytest.raises(RPCError, match="no") as caught:
+        JobSubmitDescription(script=SCRIPT, comment="say no").submit()
+    assert caught.value.errno
+    theirs = slurm.run("sbatch", "--comment=say no", str(slurm.script), check=False)
+    assert "error: no" in theirs
+    assert caught.value.msg in theirs
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"partitions": "nowhere"}, "ESLURM_INVALID_PARTITION_NAME"),
+    ({"constraints": "purple"}, "ESLURM_INVALID_FEATURE"),
+    ({"required_nodes": "n77"}, "ESLURM_INVALID_NODE_NAME"),
+    ({"excluded_nodes": "n77"}, "ESLURM_INVALID_NODE_NAME"),
+    ({"licenses": "unknown:1"}, "ESLURM_INVALID_LICENSES"),
+    ({"gres_per_node": "unknown:1"}, "ESLURM_INVALID_GRES"),
+    ({"gpus": "volta:1", "nodes": 1}, "ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE"),
+    ({"dependencies": "expand:1"}, "ESLURM_NOT_SUPPORTED"),
+    ({"reservations": "unknown"}, "ESLURM_RESERVATION_INVALID"),
+    ({"memory_per_node": "999G"}, "ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE"),
+    ({"array": "0-99999999"}, "ESLURM_INVALID_ARRAY"),
+    ({"nodes": 3, "required_nodes": "n1", "excluded_nodes": "n1"}, "ESLURM_INVALID_NODE_NAME"),
+    ({"deadline": int(time.time()) - 1000}, "ESLURM_INVALID_TIME_LIMIT"),
+]
+
+
+@pytest.mark.parametrize(("values", "name"), REFUSED, ids=[name for _, name in REFUSED])
+def test_refused_as_sbatch_is(slurm: Slurm, values: dict[str, Any], name: str) -> None:
+    job = JobSubmitDescription(script=str(slurm.script), **values)
+    with pytest.raises(RPCError) as caught:
+        job.submit()
+    command = job.to_sbatch()
+    theirs = slurm.run(*command, check=False)
+    assert caught.value.msg in theirs
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize(
+    "values", [{"partitions": "closed"}, {"partitions": "tiny", "nodes": 2}, {"nodes": 30}], ids=str
+)
+def test_what_waits_for_ever_is_taken_as_by_sbatch(slurm: Slurm, values: dict[str, Any]) -> None:
+    """A partition that is down, or too small: Slurm takes the job, and says why it waits."""
+    job = JobSubmitDescription(script=str(slurm.script), **values)
+    reasons = []
+    for number in (job.submit(), slurm.sbatch(*job.to_sbatch()[1:])):
+        deadline = time.monotonic() + 20
+        while (reason := Job.load(number).state_reason) in (None, "Priority"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        reasons.append(reason)
+        Job(number).cancel()
+    assert reasons[0] == reasons[1]
+
+
+# ---- wrong input ----
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"script": None}, "script is not set"),
+    ({"script": ""}, "script is empty"),
+    ({"script": "\n \n"}, "nothing but white space"),
+    ({"script": "echo hello\n"}, "#!/bin/sh"),
+    ({"script": "echo hello"}, "#!/bin/sh"),
+    ({"script": "#!/bin/sh\n\0"}, "NUL"),
+    ({"script": "#!/bin/sh\r\ntrue\r\n"}, "DOS line ends"),
+    ({"memory_per_node": 1, "memory_per_cpu": 1}, "memory_per_node and memory_per_cpu"),
+    ({"memory_per_cpu": 1, "memory_per_gpu": 1}, "memory_per_cpu and memory_per_gpu"),
+    ({"cpus_per_task": 1, "cpus_per_gpu": 1}, "cpus_per_task and cpus_per_gpu"),
+    (
+        {"cores_reserved_for_system": 1, "threads_reserved_for_system": 1},
+        "cores_reserved_for_system and threads_reserved_for_system",
+    ),
+    ({"ntasks_per_gpu": 1, "nodes": "1-2"}, "range of nodes"),
+    ({"ntasks_per_gpu": 1, "gpus_per_task": 1}, "ntasks_per_gpu and gpus_per_task"),
+    ({"ntasks_per_gpu": 1, "gpus_per_socket": 1}, "ntasks_per_gpu and gpus_per_socket"),
+    ({"ntasks_per_gpu": 1, "ntasks_per_node": 1}, "ntasks_per_gpu and ntasks_per_node"),
+    ({"cpu_frequency": "2000000-1000000"}, "above the highest"),
+    ({"cpu_frequency": "high-low"}, "above the highest"),
+    ({"cpu_frequency": "low:performance"}, "range"),
+    ({"cpu_frequency": "conservative"}, "CpuFreqGovernors"),
+    ({"cpu_frequency": {"min": 1}}, "highest"),
+    ({"cpu_frequency": {}}, "dict of"),
+    ({"nodes": "x"}, "no number of nodes"),
+    ({"nodes": "3-1"}, "the first is the lesser"),
+    ({"nodes": {"max": 3}}, "dict of 'min' and 'max'"),
+    ({"nodes": -1}, "nodes has to be a number from 0"),
+    ({"nodes": 3, "ntasks": 2}, "ntasks is 2"),
+    ({"required_nodes": "n[1-3]", "ntasks": 2}, "ntasks is 2"),
+    ({"required_nodes": "n[1-3]", "nodes": 2}, "required_nodes names 3"),
+    ({"required_nodes": "./hosts"}, "path of a file"),
+    ({"required_nodes": "n["}, "required_nodes"),
+    ({"ntasks": 0}, "ntasks"),
+    ({"ntasks": "four"}, "ntasks"),
+    ({"ntasks": 2**32}, "ntasks"),
+    ({"ntasks_per_node": 2**16}, "ntasks_per_node"),
+    ({"time_limit": "soon"}, "no duration"),
+    ({"time_limit": -5}, "less than 0"),
+    ({"time_limit": "1:2:3:4"}, "no duration"),
+    ({"time_limit": 5, "time_limit_min": 6}, "time_limit_min is above"),
+    ({"begin_time": "whenever"}, "no time"),
+    ({"begin_time": "25:00"}, "no time"),
+    ({"begin_time": "2027-02-30"}, "no time"),
+    ({"begin_time": "now+1fortnight"}, "no time"),
+    ({"begin_time": "today now+1"}, "no time"),
+    ({"begin_time": "now+9days", "deadline": "now+1day"}, "deadline is before begin_time"),
+    ({"array": "1-"}, "no list of tasks"),
+    ({"array": "%5"}, "no list of tasks"),
+    ({"nice": 2**31}, "nice"),
+    ({"priority": -1}, "priority"),
+    ({"hold": True, "priority": 5}, "hold and priority"),
+    ({"dependencies": "after"}, "no dependency"),
+    ({"dependencies": "afterok:1,afterok:2?afterok:3"}, "no dependency"),
+    ({"dependencies": {"afterok": [1], "satisfy": "some"}}, "satisfy"),
+    ({"dependencies": {"whenever": [1]}}, "no dependency"),
+    ({"distribution": "diagonal"}, "no distribution"),
+    ({"distribution": "block:block:block:block"}, "no distribution"),
+    ({"distribution": "plane"}, "no distribution"),
+    ({"distribution": "plane=4", "nodes": 3, "ntasks": 4}, "planes"),
+    ({"distribution": "arbitrary"}, "required_nodes"),
+    ({"gpus": "2x"}, "gpus"),
+    ({"gpus": -1}, "gpus"),
+    ({"gres_per_node": "gpu:tesla:1:2"}, "gres_per_node"),
+    ({"gpu_binding": "loose"}, "no binding"),
+    ({"gres_binding": "loose"}, "gres_binding"),
+    ({"switches": "0"}, "switches"),
+    ({"switches": {"max_wait_time": 1}}, "dict of"),
+    ({"signal": "B:SIGNOPE@1"}, "no signal"),
+    ({"signal": "USR1@99999"}, "65535"),
+    ({"signal": {"time": 1}}, "dict of"),
+    ({"resource_sharing": "maybe"}, "resource_sharing"),
+    ({"log_files_open_mode": "a"}, "log_files_open_mode"),
+    ({"mail_types": "SOME"}, "mail_types"),
+    ({"mail_types": ["NONE", "END"]}, "stand alone"),
+    ({"profile_types": "everything"}, "profile_types"),
+    ({"accounting_gather_frequency": "often"}, "no list of intervals"),
+    ({"memory_per_node": "3X"}, "no amount of memory"),
+    ({"memory_per_node": "1.5G"}, "no amount of memory"),
+    ({"memory_per_node": -1}, "memory_per_node"),
+    ({"environment": "A='1"}, "not closed"),
+    ({"environment": ["NOT_IN_THE_ENVIRONMENT"]}, "NOT_IN_THE_ENVIRONMENT"),
+    ({"environment": {"": "1"}}, "usable name"),
+    ({"environment": {"A=B": "1"}}, "usable name"),
+    ({"environment": {"A": "\0"}}, "NUL"),
+    ({"partitions": ["a,b"]}, "cannot be empty or have a ','"),
+    ({"constraints": ["a", ""]}, "cannot be empty"),
+    ({"name": "a\0b"}, "name cannot have a NUL"),
+    ({"script_args": ["a\0b"]}, "script_args cannot have a NUL"),
+    ({"standard_output": "a\0b"}, "standard_output cannot have a NUL"),
+    ({"user_id": "nobody-at-all"}, "no user"),
+    ({"group_id": "nobody-at-all"}, "no group"),
+    ({"site_factor": 1}, "Job.modify"),
+    ({"admin_comment": "x"}, "Job.modify"),
+    ({"clusters": "elsewhere"}, r"slurmpy\.init"),
+    ({"ntasks_per_core": 2, "threads_per_core": 1}, "threads_per_core only 1"),
+    ({"kill_on_node_fail": "perhaps"}, "True or False"),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), WRONG, ids=[f"{next(iter(v))}-{i}" for i, (v, _) in enumerate(WRONG)]
+)
+def test_wrong_input_is_not_sent(slurm: Slurm, values: dict[str, Any], words: str) -> None:
+    before = slurm.sent_at()
+    job = JobSubmitDescription(**{"script": str(slurm.script), **values})
+    with pytest.raises(ValueError, match=words) as caught:
+        job.submit()
+    assert not isinstance(caught.value, slurmpy.SlurmError)
+    with pytest.raises(ValueError, match=words):
+        job.dry_run()
+    assert slurm.sent_at() == before
+
+
+WRONG_TYPES: list[dict[str, Any]] = [
+    {"ntasks": 1.5},
+    {"ntasks": True},
+    {"ntasks": [1]},
+    {"name": 5},
+    {"name": b"x"},
+    {"partitions": 5},
+    {"partitions": {"debug": 1}},
+    {"partitions": [1]},
+    {"hold": 2},
+    {"hold": 1.0},
+    {"time_limit": 1.5},
+    {"begin_time": dt.timedelta(1)},
+    {"gres_per_node": 5},
+    {"script": 5},
+    {"script_args": 5},
+    {"environment": 5},
+    {"environment": {"A": 1}},
+    {"memory_per_node": 1.5},
+    {"cpu_frequency": {"min": 1.5, "max": 2}},
+    {"standard_output": 5},
+]
+
+
+@pytest.mark.parametrize("values", WRONG_TYPES, ids=str)
+def test_wrong_types_are_not_sent(slurm: Slurm, values: dict[str, Any]) -> None:
+    before = slurm.sent_at()
+    job = JobSubmitDescription(**{"script": str(slurm.script), **values})
+    with pytest.raises(TypeError, match=next(iter(values))):
+        job.submit()
+    assert slurm.sent_at() == before
+
+
+def test_a_script_that_is_not_there(slurm: Slurm, tmp_path: Path) -> None:
+    for script in (tmp_path / "none.sh", str(tmp_path / "none.sh"), "none.sh"):
+        with pytest.raises(FileNotFoundError, match=r"none\.sh"):
+            JobSubmitDescription(script=script).submit()
+    with pytest.raises(IsADirectoryError):
+        JobSubmitDescription(script=tmp_path).submit()
+
+
+@pytest.mark.skipif(MAJOR >= "24.05", reason="this major has all attributes")
+@pytest.mark.parametrize("attribute", sorted(NEWER))
+def test_attributes_of_newer_majors(attribute: str) -> None:
+    option = JobSubmitDescription.options[attribute]
+    if MAJOR >= option.since:
+        return
+    job = JobSubmitDescription(script=SCRIPT, **{attribute: "1"})
+    with pytest.raises(UnsupportedField, match=f"{attribute} needs Slurm {option.since}"):
+        job.submit()
+
+
+def test_unknown_attributes() -> None:
+    with pytest.raises(TypeError, match="no 'ntask'; did you mean 'ntasks'"):
+        JobSubmitDescription(ntask=1)  # type: ignore[call-arg]
+    job = JobSubmitDescription()
+    with pytest.raises(AttributeError, match="did you mean 'time_limit'"):
+        job.timelimit = 5  # type: ignore[attr-defined]
+
+
+# ---- the description itself ----
+
+
+def test_attributes_are_none_at_first() -> None:
+    job = JobSubmitDescription()
+    assert {name: getattr(job, name) for name in job.options} == dict.fromkeys(job.options)
+    assert repr(job) == "slurmpy.JobSubmitDescription()"
+
+
+def test_a_description_is_a_value() -> None:
+    job = JobSubmitDescription(ntasks=2, name="x", gres_per_node={"gpu": 1})
+    assert repr(job) == (
+        "slurmpy.JobSubmitDescription(name='x', ntasks=2, gres_per_node={'gpu': 1})"
+    )
+    assert eval(repr(job), {"slurmpy": slurmpy}) == job  # noqa: S307
+    for other in (copy.copy(job), copy.deepcopy(job), pickle.loads(pickle.dumps(job))):  # noqa: S301
+        assert other == job
+        other.ntasks = 3
+        assert other != job
+    assert job != JobSubmitDescription()
+    assert job != "x"
+    with pytest.raises(TypeError):
+        hash(job)
+    del job.name
+    job.ntasks = None
+    job.gres_per_node = None
+    assert job == JobSubmitDescription()
+
+
+def test_a_description_can_be_used_again(slurm: Slurm) -> None:
+    job = JobSubmitDescription(script=SCRIPT, hold=True, comment="first")
+    numbers = [job.submit(), job.submit()]
+    job.comment = "third"
+    numbers.append(job.submit())
+    assert len(set(numbers)) == 3
+    assert [slurm.value(number, "Comment") for number in numbers] == ["first", "first", "third"]
+
+
+def test_attributes_are_documented() -> None:
+    for name, option in JobSubmitDescription.options.items():
+        assert option.__doc__
+        assert option.name == name
+        assert option.annotation
+        assert option.flags or name in ELSEWHERE
+
+
+def test_every_option_of_sbatch_is_known(slurm: Slurm) -> None:
+    """Each that the installed sbatch has is loaded, or named in a warning."""
+    from slurmpy import _sbatch
+
+    text = slurm.run("sbatch", "--help")
+    listed = re.findall(r"^  (?:(-\w), +|    )?(?: -\w  )?(--[a-z-]+)", text, re.MULTILINE)
+    assert len(listed) > 80
+    table = _sbatch._Table(JobSubmitDescription.options)
+    unknown = {flag for pair in listed for flag in pair if flag and flag not in table.argument}
+    assert not unknown
+
+
+# ---- hold, dry runs, heterogeneous jobs ----
+
+
+def test_hold(slurm: Slurm) -> None:
+    number = JobSubmitDescription(script="#!/bin/sh\ntrue", hold=True, time_limit=5).submit()
+    assert Job.load(number).state_reason == "JobHeldUser"
+    Job(number).release()
+    slurm.wait(number, "COMPLETED")
+
+
+def test_dry_run(slurm: Slurm) -> None:
+    count = len(slurmpy.Jobs.load())
+    job = JobSubmitDescription(
+        script=str(slurm.script), nodes=2, cpus_per_task=2, required_nodes="n[3-4]"
+    )
+    forecast = job.dry_run()
+    said = slurm.run(job.to_sbatch()[0], "--test-only", *job.to_sbatch()[1:])
+    found = re.search(r"to start at (\S+) .*?using (\d+) processors .*?nodes? (\S+)", said)
+    assert found, said
+    assert abs(forecast.start_time - int(found[1])) < 30
+    assert (forecast.cpus, forecast.nodes) == (int(found[2]), found[3])
+    assert forecast.partition == "debug"
+    assert forecast.preempts == []
+    assert repr(forecast).startswith("slurmpy.Forecast(cpus=")
+    assert len(slurmpy.Jobs.load()) == count
+    with pytest.raises(RPCError, match="ESLURM_INVALID_PARTITION_NAME"):
+        JobSubmitDescription(script=SCRIPT, partitions="nowhere").dry_run()
+
+
+def test_heterogeneous_job(slurm: Slurm) -> None:
+    parts = [
+        JobSubmitDescription(script=str(slurm.script), hold=True, ntasks=2, cpus_per_gpu=1, gpus=1),
+        JobSubmitDescription(nodes=2, cpus_per_task=2, gpus=2, hold=True),
+    ]
+    ours = JobSubmitDescription.submit_heterogeneous(parts)
+    theirs = slurm.sbatch(
+        "--hold", "-n2", "--cpus-per-gpu=1", "--gpus=1", ":",
+        "--hold", "-N2", "-c2", "--gpus=2", str(slurm.script),
+    )  # fmt: skip
+    shown = []
+    for leader in (ours, theirs):
+        text = slurm.show(leader)
+        for number in range(leader, leader + 2):
+            text = text.replace(str(number), "ID")
+        shown.append(sorted(MOVING.sub("", text).split("\n")))
+    assert shown[0] == shown[1]
+    for place in range(2):
+        found, wanted = (slurm.environment(leader + place) for leader in (ours, theirs))
+        for name in ("SLURM_CONF", "SLURM_TIME_FORMAT", "_", "PYTEST_CURRENT_TEST"):
+            found.pop(name, None)
+            wanted.pop(name, None)
+        assert wanted.items() <= found.items()
+        if MAJOR == "22.05":
+            assert found == wanted
+
+
+def test_heterogeneous_job_that_is_none() -> None:
+    job = JobSubmitDescription(script=SCRIPT)
+    with pytest.raises(ValueError, match=r"submit\(\) is for one"):
+        JobSubmitDescription.submit_heterogeneous([job])
+    with pytest.raises(ValueError, match="script is that of the first"):
+        JobSubmitDescription.submit_heterogeneous([job, job])
+    with pytest.raises(ValueError, match="script is not set"):
+        JobSubmitDescription.submit_heterogeneous([JobSubmitDescription(), job])
