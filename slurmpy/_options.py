@@ -127,6 +127,7 @@ class Option(_Attribute["T"]):
         since: str = "",
         supported: object = True,
         changes: bool | str = True,
+        parse_change: Callable[[Any], Any] | None = None,
     ) -> None:
         """See the class."""
         self.flags = tuple(flags.split())
@@ -139,6 +140,7 @@ class Option(_Attribute["T"]):
         self.changes = changes
         self.read = read
         self._parse = parse
+        self._parse_change = parse_change or parse
         self._put = put
         self._show = show
         self._supported = bool(supported)
@@ -180,23 +182,28 @@ class Option(_Attribute["T"]):
             TypeError, ValueError: It is none for this attribute; the text names the attribute.
             UnsupportedField: The installed Slurm lacks it.
         """
-        if not self._supported:
-            raise UnsupportedField(self.name, self.since)
-        try:
-            return self._parse(value)
-        except (TypeError, ValueError) as error:
-            msg = f"{self.name} {error}"
-            raise type(error)(msg) from None
+        return self._checked(value, self._parse)
 
-    def check_change(self) -> None:
-        """Raises where a job that there is cannot be changed in this."""
-        if self.changes is True:
-            return
-        if isinstance(self.changes, str) and self.changes <= MAJOR:
-            return
+    def check_change(self, value: Any) -> Any:
+        """The same for a job that there is.
+
+        Raises:
+            TypeError, ValueError, UnsupportedField: The same; or it cannot be changed.
+        """
+        if self.changes is True or (self.changes and str(self.changes) <= MAJOR):
+            return self._checked(value, self._parse_change)
         why = f" before Slurm {self.changes}" if self.changes else ""
         msg = f"{self.name} of a job that was submitted cannot be changed{why}"
         raise ValueError(msg)
+
+    def _checked(self, value: Any, parse: Callable[[Any], Any]) -> Any:
+        if not self._supported:
+            raise UnsupportedField(self.name, self.since)
+        try:
+            return parse(value)
+        except (TypeError, ValueError) as error:
+            msg = f"{self.name} {error}"
+            raise type(error)(msg) from None
 
     def put(self, message: Message, value: Any) -> None:
         """Puts a value that was checked into a message."""

@@ -331,9 +331,12 @@ def array(value: object) -> str:
 
 def throttle(value: object) -> str:
     """How many tasks of an array may run at once, as ``"%5"``; 0 is any number."""
-    if isinstance(value, str):
-        value = value.strip().removeprefix("%")
-    return str(number(0, lib.NO_VAL - 1)(value))
+    given = value.strip().removeprefix("%") if isinstance(value, str) else value
+    try:
+        return str(number(0, lib.NO_VAL - 1)(given))
+    except ValueError:
+        msg = f"of a job that was submitted can only be as '%5', not {value!r}"
+        raise ValueError(msg) from None
 
 
 _SIZES = r"[0-9]{1,5}(?:-[0-9]{1,5}(?::[1-9][0-9]{0,4})?)?"

@@ -273,6 +273,7 @@ class JobSubmitDescription(_Description):
         "Tasks of an array, such as ``0-15:4%2``; of one that there is, ``%2`` alone changes how "
         "many run at once.",
         "str",
+        parse_change=_parse.throttle,
     )
     begin_time: Option[Moment] = parsed(
         "--begin -b",
@@ -871,11 +872,7 @@ class JobSubmitDescription(_Description):
         message = Message()
         for name, option in self.options.items():
             if name in self._values:
-                option.check_change()
-                if name == "array":
-                    message.text("array_inx", _parse.throttle(self._values[name]))
-                else:
-                    option.put(message, option.check(self._values[name]))
+                option.put(message, option.check_change(self._values[name]))
         _request.check_together(self._values)
         return message
 
