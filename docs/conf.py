@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import slurmpy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sphinx.application import Sphinx
 
 project = "slurmpy"
@@ -44,14 +46,14 @@ for _field in slurmpy.Job.fields.values():
     _property.fget.__annotations__ = {"return": _field.annotation}
 
 
-def _attributes() -> str:
+def _table(title: str, attributes: Iterable[Any]) -> str:
     """One row for each attribute, from the declarations themselves."""
-    rows = ["| attribute | type | meaning (unit; member in C) |", "|---|---|---|"]
-    for field in slurmpy.Job.fields.values():
+    rows = [title, "|---|---|---|"]
+    for attribute in attributes:
         cells = (
-            f"`{field.name}`",
-            f"`{field.annotation}`",
-            " ".join((field.__doc__ or "").split()),
+            f"`{attribute.name}`",
+            f"`{attribute.annotation}`",
+            " ".join((attribute.__doc__ or "").split()),
         )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
@@ -59,7 +61,12 @@ def _attributes() -> str:
 
 generated = Path(__file__).parent / "generated"
 generated.mkdir(exist_ok=True)
-(generated / "attributes.md").write_text(_attributes(), encoding="utf-8")
+for _file, _title, _kind in (
+    ("attributes", "| attribute | type | meaning (unit; member in C) |", slurmpy.Job.fields),
+    ("options", "| attribute | type | meaning |", slurmpy.JobSubmitDescription.options),
+):
+    _text = _table(_title, _kind.values())
+    (generated / f"{_file}.md").write_text(_text, encoding="utf-8")
 
 
 def _no_type(_app: Sphinx, what: str, *rest: object) -> None:

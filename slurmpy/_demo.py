@@ -6,8 +6,10 @@ import code
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import slurmpy
+from slurmpy import JobSubmitDescription
 from slurmpy._cli import job_lines, job_number, table
 from slurmpy.testing import LocalCluster, LocalClusterError
 
@@ -23,7 +25,7 @@ To go on in a REPL, with a cluster of your own:
     >>> from slurmpy.testing import LocalCluster
     >>> cluster = LocalCluster()
     >>> cluster.start()
-    >>> cluster.run("sbatch", "--wrap", "sleep 60")
+    >>> slurmpy.JobSubmitDescription(script="#!/bin/sh\\nsleep 60").submit()
     >>> slurmpy.Jobs.load()
     >>> cluster.stop()
 
@@ -43,35 +45,44 @@ def cluster() -> LocalCluster:
     )
 
 
-def submit(slurm: LocalCluster) -> dict[str, str]:
-    """Submit jobs of many kinds with sbatch.
+def submit() -> dict[str, str]:
+    """Submit jobs of many kinds to the cluster that slurmpy uses.
 
     Returns:
         By the job's number as squeue writes it, the state that it has to reach, or the reason why
         it has to wait.
     """
 
-    def sbatch(name: str, command: str, *options: str) -> str:
-        given = (f"--job-name={name}", f"--wrap={command}", "--output=/dev/null", *options)
-        return slurm.run("sbatch", "--parsable", "--mem=100", "--time=60", *given).strip()
+    def job(name: str, command: str, **options: Any) -> int:
+        return JobSubmitDescription(
+            name=name,
+            script=f"#!/bin/sh\n{command}\n",
+            standard_output="/dev/null",
+            memory_per_node=100,
+            time_limit=60,
+            **options,
+        ).submit()
 
     expected = {}
-    simulate = sbatch("simulate", "sleep 600", "--nodes=2", "--ntasks=4")
-    expected[simulate] = "RUNNING"
-    sweep = sbatch("sweep", "sleep 600", "--array=0-9%2")
+    simulate = job("simulate", "sleep 600", nodes=2, ntasks=4)
+    expected[str(simulate)] = "RUNNING"
+    sweep = job("sweep", "sleep 600", array="0-9%2")
     expected.update({f"{sweep}_0": "RUNNING", f"{sweep}_1": "RUNNING"})
     expected[f"{sweep}_[2-9%2]"] = "JobArrayTaskLimit"
-    expected[sbatch("train", "sleep 600", "--gres=gpu:1", "--cpus-per-task=2")] = "RUNNING"
-    expected[sbatch("hello", "echo hello")] = "COMPLETED"
-    expected[sbatch("broken", "exit 3")] = "FAILED"
-    unwanted = sbatch("unwanted", "sleep 600")
-    slurm.run("scancel", unwanted)
-    expected[unwanted] = "CANCELLED"
-    expected[sbatch("collect", "true", f"--dependency=afterok:{simulate}")] = "Dependency"
-    expected[sbatch("held", "true", "--hold")] = "JobHeldUser"
-    expected[sbatch("tonight", "true", "--begin=now+8hours")] = "BeginTime"
+    train = job("train", "sleep 600", gres_per_node={"gpu": 1}, cpus_per_task=2)
+    expected[str(train)] = "RUNNING"
+    expected[str(job("hello", "echo hello"))] = "COMPLETED"
+    expected[str(job("broken", "exit 3"))] = "FAILED"
+    unwanted = job("unwanted", "sleep 600")
+    slurmpy.Job(unwanted).cancel()
+    expected[str(unwanted)] = "CANCELLED"
+    collect = job("collect", "true", dependencies={"afterok": [simulate]})
+    expected[str(collect)] = "Dependency"
+    expected[str(job("held", "true", hold=True))] = "JobHeldUser"
+    expected[str(job("tonight", "true", begin_time="now+8hours"))] = "BeginTime"
     # The last, since what comes after a job that waits for resources waits for that job.
-    expected[sbatch("whole", "true", "--nodes=4", "--exclusive")] = "Resources"
+    whole = job("whole", "true", nodes=4, resource_sharing="exclusive")
+    expected[str(whole)] = "Resources"
     return expected
 
 
@@ -113,7 +124,7 @@ def show(*, interactive: bool) -> None:
     """Run a cluster for as long as its jobs are shown."""
     print("Starting slurmctld and four slurmds ...", flush=True)
     with cluster() as slurm:
-        expected = submit(slurm)
+        expected = submit()
         jobs = wait_for(expected)
         print("\nslurmpy.Jobs.load():\n")
         print("\n".join(table(jobs.values())))

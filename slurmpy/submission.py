@@ -111,11 +111,13 @@ class _Description:
         super().__init_subclass__()
         cls.options = {name: item for name, item in vars(cls).items() if isinstance(item, Option)}
 
-    def __setattr__(self, name: str, value: object) -> None:
-        """Sets an attribute, and no other: a name that is spelled wrong would be lost."""
-        if name not in self.options and name not in ("_values", "message"):
-            raise AttributeError(_unknown(name, self.options), name=name, obj=self)
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # for which it would allow every name
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """Sets an attribute, and no other: a name that is spelled wrong would be lost."""
+            if name not in self.options and name not in ("_values", "message"):
+                raise AttributeError(_unknown(name, self.options))
+            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         """What is set, in the order in which the attributes are documented."""
@@ -649,7 +651,7 @@ class JobSubmitDescription(_Description):
             lib.JOB_SHARED_MCS: "mcs",
         }.__getitem__,
     )
-    working_directory: Option[str] = fixed(
+    working_directory: Option[str | os.PathLike[str]] = fixed(
         "--chdir -D",
         "Folder that the job runs in; by default the current one.",
         _parse.path,
@@ -657,7 +659,7 @@ class JobSubmitDescription(_Description):
         lambda message, value: message.text("work_dir", value),
         member="work_dir",
     )
-    standard_in: Option[str] = fixed(
+    standard_in: Option[str | os.PathLike[str]] = fixed(
         "--input -i",
         "File of the standard input; by default /dev/null.",
         _parse.path,
@@ -666,7 +668,7 @@ class JobSubmitDescription(_Description):
         member="std_in",
         changes="23.02",
     )
-    standard_output: Option[str] = fixed(
+    standard_output: Option[str | os.PathLike[str]] = fixed(
         "--output -o",
         "File of the standard output, with sbatch's patterns; by default ``slurm-%j.out``.",
         _parse.path,
@@ -674,7 +676,7 @@ class JobSubmitDescription(_Description):
         lambda message, value: message.text("std_out", value),
         member="std_out",
     )
-    standard_error: Option[str] = fixed(
+    standard_error: Option[str | os.PathLike[str]] = fixed(
         "--error -e",
         "File of the standard error; by default that of the output.",
         _parse.path,
@@ -690,7 +692,7 @@ class JobSubmitDescription(_Description):
         "Whether these files are continued (``append``) or begun anew (``truncate``).",
         changes=False,
     )
-    script: Option[str] = fixed(
+    script: Option[str | os.PathLike[str]] = fixed(
         "",
         "The script: the path of its file, or its text, which begins with ``#!``.",
         _request.script,

@@ -151,7 +151,7 @@ def main(source: str) -> int:
     if "LocalCluster(" in path.read_text("utf-8"):
         return run_document(path)
     with _demo.cluster() as cluster:
-        _demo.wait_for(_demo.submit(cluster))
+        _demo.wait_for(_demo.submit())
         os.environ.update(cluster.env)
         return run_document(path)
 

@@ -159,6 +159,7 @@ def test_methods_return_what_they_should(slurm_cluster: LocalCluster) -> None:
         ("requeue", True),
         ("release",),
         ("hold",),
+        ("modify", slurmpy.JobSubmitDescription(comment="changed")),
         ("cancel",),
     ):
         returned["Job", name] = getattr(job, name)(*args)
