@@ -50,6 +50,8 @@ OURS_WITH_ACCOUNTING = (
 ACCOUNT = "test"
 WCKEY = "test"
 
+DATABASE = "slurm"
+
 # Nothing of the database is to outlive the machine, so it need not be safe on the disk, only with
 # the kernel: a MariaDB that is killed has lost nothing when it is started again. And it is small.
 # MariaDB may rename or drop such options: then it says so, and starts nevertheless.
@@ -342,6 +344,7 @@ class Config:
             "StorageType": "accounting_storage/mysql",
             # That is a socket, which MYSQL_UNIX_PORT names: see LocalCluster.
             "StorageHost": "localhost",
+            "StorageLoc": DATABASE,
             "StorageUser": "slurm",
             "TrackWCKey": "yes",
         }
@@ -371,13 +374,16 @@ class Config:
 
     @staticmethod
     def mariadb_sql(system_tables: str) -> str:
-        """The statements that make the server's own tables.
+        """The statements that make the server's own tables, and the database for slurmdbd.
 
         Procedures are kept in one of them, and slurmdbd makes some. MariaDB's own program for this,
         mariadb-install-db, also fills tables that nobody needs here, and Debian has the rest of
         what it takes in another package.
+
+        slurmdbd makes its database itself where there is none, but then goes on with a connection
+        that has failed once, on which the library of MariaDB 11.8 takes no answer.
         """
-        return f"CREATE DATABASE mysql;\nUSE mysql;\n{system_tables}"
+        return f"CREATE DATABASE {DATABASE};\nCREATE DATABASE mysql;\nUSE mysql;\n{system_tables}"
 
     def accounts(self) -> str:
         """What sacctmgr reads to make the cluster known, with the account and wckey of its user."""
