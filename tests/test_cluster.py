@@ -994,18 +994,21 @@ def use_as(
 
 
 @needs_namespaces
-@pytest.mark.parametrize("address", ["127.0.1.1", "192.0.2.1", ""])
+@pytest.mark.parametrize(
+    ("address", "options"),
+    [("127.0.1.1", ""), ("192.0.2.1", ""), ("", ""), ("192.0.2.1", "accounting=True")],
+)
 def test_it_listens_on_loopback_whatever_the_machine_is_called(
-    address: str, tmp_path: Path
+    address: str, options: str, tmp_path: Path
 ) -> None:
-    done = use_as(address, "", tmp_path)
+    done = use_as(address, options, tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.0.1')}\n"), done.stderr
 
 
 @needs_namespaces
 def test_it_finds_a_way_without_namespaces_or_says_so(tmp_path: Path) -> None:
     fence = (sys.executable, "-c", textwrap.dedent(NO_NAMESPACES))
-    done = use_as("127.0.1.1", "", tmp_path, *fence)
+    done = use_as("127.0.1.1", "accounting=True", tmp_path, *fence)
     assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.1.1')}\n"), done.stderr
     # Where it has that name already, there is nothing to change.
     named = ("unshare", "--uts", "sh", "-c", 'hostname localhost && exec "$0" "$@"')
