@@ -107,7 +107,7 @@ def how_to_install(name: str) -> str:
 def find_system_tables(mariadbd: str) -> str:
     """The path of MariaDB's own file that makes the tables which a server keeps for itself."""
     share = Path(mariadbd).resolve().parent.parent / "share"
-    for folder in ("mysql", "mariadb"):
+    for folder in ("mysql", "mariadb", "."):
         for name in ("mariadb_system_tables.sql", "mysql_system_tables.sql"):
             path = share / folder / name
             if path.is_file():
