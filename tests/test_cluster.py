@@ -295,7 +295,13 @@ def test_it_listens_on_loopback_only(cluster: LocalCluster) -> None:
         (ValueError, {"directory": "/" + 60 * "x"}, "too long .* at most 45 characters"),
         (ValueError, {"timeout": 0}, "more than 0 seconds"),
         (TypeError, {"timeout": "1"}, "a number of seconds, not str"),
-        (TypeError, {"accounting": True}, "unexpected keyword"),
+        (TypeError, {"accounting": 1}, "accounting must be a bool, not int"),
+        (
+            ValueError,
+            {"accounting": True, "extra_conf": "accountingstorageport=1"},
+            "LocalCluster sets AccountingStoragePort itself",
+        ),
+        (TypeError, {"federation": True}, "unexpected keyword"),
     ],
 )
 def test_a_wrong_option_is_refused(
@@ -606,10 +612,259 @@ def test_no_daemon_outlives_a_guardian_that_was_killed() -> None:
     assert not folder.exists()
 
 
+# Accounting.
+
+
+@pytest.fixture(scope="module")
+def books() -> Iterator[LocalCluster]:
+    """A cluster with accounting, in which accounts, QOS and wckeys are made."""
+    with started(accounting=True, gpus=1) as running:
+        yield running
+
+
+def sacctmgr(running: LocalCluster, *arguments: str) -> str:
+    return running.run("sacctmgr", "--immediate", "--noheader", "--parsable2", *arguments)
+
+
+def submit(running: LocalCluster, *options: str) -> str:
+    """Submit a job that waits, and return what Slurm shows of it that accounting checks."""
+    job = running.run("sbatch", "--parsable", "--hold", *options, "--wrap=true").strip()
+    return running.run("squeue", f"--jobs={job}", "--noheader", "--format=%a %q %w").strip()
+
+
+def test_with_accounting_its_user_can_submit_at_once() -> None:
+    start = time.monotonic()
+    with started(accounting=True, nodes=1) as running:
+        assert time.monotonic() - start < 20
+        assert submit(running) == "test normal *test"
+        assert [*running.daemons] == ["mariadbd", "munged", "slurmdbd", "slurmctld", "slurmd-n1"]
+        assert sorted(running.ports) == ["slurmctld", "slurmd-n1", "slurmdbd"]
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        shown = sacctmgr(running, "show", "user", user, "format=DefaultAccount,Admin")
+        assert shown == "test|Administrator\n"
+        running.run("srun", "true")
+        folder = running.folder
+    assert not remains(folder, str(folder), seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("option", "refused", "make", "shown"),
+    [
+        ("--account=physics", "Invalid account", ["add", "account", "physics"], "physics normal"),
+        ("--qos=urgent", "Invalid qos", ["add", "qos", "urgent"], "test urgent"),
+        ("--wckey=key1", "Invalid wckey", [], "test normal key1"),
+    ],
+)
+def test_what_accounting_does_not_know_is_refused(
+    books: LocalCluster, option: str, refused: str, make: list[str], shown: str
+) -> None:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    name = option.partition("=")[2]
+    with pytest.raises(LocalClusterError, match=f"(?i){refused}"):
+        submit(books, option)
+    if make:
+        sacctmgr(books, *make)
+    if "account" in option:
+        with pytest.raises(LocalClusterError, match=f"(?i){refused}"):
+            submit(books, option)
+    if "qos" in option:
+        sacctmgr(books, "modify", "user", user, "set", f"qos+={name}")
+    else:
+        kind = option.partition("=")[0].lstrip("-")
+        account = "account=test" if kind == "wckey" else ""
+        sacctmgr(books, "add", "user", user, f"{kind}={name}", *filter(None, [account]))
+    assert submit(books, option).startswith(shown)
+
+
+def test_limits_hold(books: LocalCluster) -> None:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    sacctmgr(books, "add", "account", "small", "GrpTRES=gres/gpu=1", "MaxSubmitJobs=1")
+    sacctmgr(books, "add", "user", user, "account=small")
+    submit(books, "--account=small")
+    with pytest.raises(LocalClusterError, match="job submit limit"):
+        submit(books, "--account=small")
+
+
+def test_accounting_keeps_what_it_is_told(books: LocalCluster) -> None:
+    books.run("srun", "--job-name=kept", "true")
+    command = ("sacct", "--noheader", "--parsable2", "-X", "--name=kept", "--format=State,WCKey")
+    eventually(lambda: books.run(*command) == "COMPLETED|*test\n")
+
+
+def test_accounting_listens_on_loopback_only(books: LocalCluster) -> None:
+    daemons = books.daemons
+    found = listening(set(daemons.values()))
+    assert daemons["slurmdbd"] in found.values()
+    assert daemons["mariadbd"] not in found.values()
+    assert {address.partition(":")[0] for address in found} <= {
+        in_proc("127.0.0.1"),
+        in_proc(books._place.address),
+    }
+    assert books._place.address.startswith("127.")
+
+
+def test_the_database_is_its_owners_alone(books: LocalCluster) -> None:
+    assert (books.folder / "slurmdbd.conf").stat().st_mode & 0o777 == 0o600
+    assert (books.folder / "mariadb").stat().st_mode & 0o777 == 0o700
+    if os.geteuid() == 0:
+        path = books.folder / "mariadb/socket"
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+        command = ["setpriv", "--reuid=1", "--regid=1", "--clear-groups", "/usr/bin/python3", "-c"]
+        done = subprocess.run([*command, code], capture_output=True, text=True, check=False)
+        assert "PermissionError" in done.stderr
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("name", ["mariadbd", "slurmdbd"])
+def test_the_daemons_of_accounting_can_be_stopped_and_started(
+    books: LocalCluster, name: str, end: signal.Signals
+) -> None:
+    account = f"{name}-{end}".lower()
+    before = books.daemons[name]
+    sacctmgr(books, "add", "account", account)
+    books.stop_daemon(name, end)
+    assert name not in books.daemons
+    with pytest.raises(LocalClusterError):
+        sacctmgr(books, "add", "account", f"{account}-late")
+    # slurmctld knows by itself what there is.
+    assert submit(books) == "test normal *test"
+    books.start_daemon(name)
+    assert books.daemons[name] != before
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    sacctmgr(books, "add", "user", user, f"account={account}")
+    assert submit(books, f"--account={account}").startswith(f"{account} ")
+
+
+def test_the_controller_finds_accounting_again(books: LocalCluster) -> None:
+    books.restart_daemon("slurmctld")
+    sacctmgr(books, "add", "account", "again")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    sacctmgr(books, "add", "user", user, "account=again")
+    assert submit(books, "--account=again").startswith("again ")
+
+
+def test_a_slurmdbd_that_ends_is_reported(books: LocalCluster) -> None:
+    books.stop_daemon("slurmdbd")
+    conf = books.folder / "slurmdbd.conf"
+    good = conf.read_text()
+    conf.write_text(f"{good}NoSuchKey=1\n")
+    with pytest.raises(LocalClusterError, match=r"slurmdbd has ended:\n(.*\n)*.*NoSuchKey"):
+        books.start_daemon("slurmdbd")
+    conf.write_text(good)
+    books.start_daemon("slurmdbd")
+
+
+@pytest.mark.parametrize(
+    "end", ["raise ValueError('mine')", "os.kill(os.getpid(), signal.SIGKILL)"]
+)
+def test_nothing_of_accounting_is_left_after(end: str) -> None:
+    text = f"""
+        with LocalCluster(nodes=1, accounting=True) as cluster:
+            tell(cluster.folder, *cluster.daemons.values())
+            sys.stdin.readline()
+            {end}
+    """
+    with program(text) as host:
+        folder, *pids = line(host).split()
+        assert len(pids) == 5
+        found = processes(Path(folder).name)
+        assert {int(pid) for pid in pids} <= set(found)
+        assert sum("mariadbd" in words for words in found.values()) == 1
+        host.communicate("\n", timeout=60)
+        assert not remains(Path(folder), folder, seconds=0.1 if "raise" in end else 5)
+
+
+def test_nothing_of_accounting_is_left_when_the_start_is_interrupted(directory: Path) -> None:
+    text = """
+        cluster = LocalCluster(directory=sys.argv[1], nodes=1, accounting=True)
+        tell("now")
+        with cluster:
+            time.sleep(1000)
+    """
+    # In the making of the server's tables, in slurmdbd's start, in sacctmgr.
+    for wait in (0.3, 0.7, 1.5):
+        with program(text, str(directory)) as host:
+            assert line(host) == "now"
+            time.sleep(wait)
+            host.kill()
+            host.communicate(timeout=60)
+        eventually(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
+
+
+def test_no_database_outlives_a_guardian_that_was_killed() -> None:
+    with started(nodes=1, accounting=True) as running:
+        folder, guardian = running.folder, running._running_guardian()._process
+        pids = set(running.daemons.values())
+        guardian.kill()
+        guardian.wait()
+        eventually(lambda: not pids & set(processes(folder.name)), 5)
+    assert not folder.exists()
+
+
+def test_two_with_accounting_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What MariaDB would read, and end at, if it looked for a configuration of its own.
+    (tmp_path / ".my.cnf").write_text("[mariadbd]\nno_such_option\n[client]\nsocket=/nowhere\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = """
+        with LocalCluster(nodes=1, accounting=True) as cluster:
+            own = sys.argv[1]
+            user = cluster.run("id", "--user", "--name").strip()
+            cluster.run("sacctmgr", "-i", "add", "account", own)
+            cluster.run("sacctmgr", "-i", "add", "user", user, f"account={own}")
+            tell("made")
+            sys.stdin.readline()
+            cluster.run("sbatch", "--hold", f"--account={own}", "--wrap=true")
+            tell(*cluster.run("sacctmgr", "-nP", "show", "account", "format=account").split())
+    """
+    with program(text, "one") as one, program(text, "two") as two:
+        for each in (one, two):
+            assert line(each) == "made", each.communicate(timeout=60)[1]
+        # The second works on when the first has ended.
+        for each, names in ((one, "one root test\n"), (two, "root test two\n")):
+            out, err = each.communicate("\n", timeout=60)
+            assert (each.returncode, out) == (0, names), err
+
+
+@pytest.mark.parametrize(
+    ("missing", "debian", "rhel"),
+    [
+        ("slurmdbd", "slurmdbd", "slurm-slurmdbd"),
+        ("mariadbd", "mariadb-server-core", "mariadb-server"),
+    ],
+)
+def test_what_accounting_lacks_is_named_with_its_packages(
+    missing: str, debian: str, rhel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slurmpy.testing import _programs
+
+    path = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:/usr/libexec"
+    for name in ("munged", "slurmctld", "slurmd", "slurmdbd", "scontrol", "mariadbd"):
+        found = shutil.which(name, path=path)
+        assert found is not None
+        if name != missing:
+            (tmp_path / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("SLURM_PREFIX", raising=False)
+    monkeypatch.setattr(_programs, "DAEMON_FOLDERS", ())
+    monkeypatch.setattr(_programs, "MARIADBD_FOLDERS", ())
+    message = failure(accounting=True)
+    assert message.startswith(f"{missing} was not found in {tmp_path}. ")
+    assert f"apt-get install {debian};" in message
+    assert f"dnf install {rhel})" in message
+    # Nobody else needs it.
+    with started(nodes=1) as running:
+        assert missing not in running.daemons
+
+
 # Where it runs.
 
 
-def test_an_ordinary_user_can_run_it() -> None:
+@pytest.mark.parametrize("accounting", [False, True])
+def test_an_ordinary_user_can_run_it(*, accounting: bool) -> None:
     root = os.getuid() == 0
     # Slurm does not take nobody for a user.
     user = pwd.getpwnam("daemon") if root else pwd.getpwuid(os.getuid())
@@ -635,7 +890,7 @@ def test_an_ordinary_user_can_run_it() -> None:
                 os.setresgid({user.pw_gid}, {user.pw_gid}, {user.pw_gid})
                 os.setresuid({user.pw_uid}, {user.pw_uid}, {user.pw_uid})
                 os.environ["HOME"] = "/"
-            use(LocalCluster(gpus=1, directory="/tmp"))
+            use(LocalCluster(gpus=1, directory="/tmp", accounting={accounting}))
             """,
             path=Path(directory),
         )
@@ -740,18 +995,21 @@ def use_as(
 
 
 @needs_namespaces
-@pytest.mark.parametrize("address", ["127.0.1.1", "192.0.2.1", ""])
+@pytest.mark.parametrize(
+    ("address", "options"),
+    [("127.0.1.1", ""), ("192.0.2.1", "accounting=True"), ("", "")],
+)
 def test_it_listens_on_loopback_whatever_the_machine_is_called(
-    address: str, tmp_path: Path
+    address: str, options: str, tmp_path: Path
 ) -> None:
-    done = use_as(address, "", tmp_path)
+    done = use_as(address, options, tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.0.1')}\n"), done.stderr
 
 
 @needs_namespaces
 def test_it_finds_a_way_without_namespaces_or_says_so(tmp_path: Path) -> None:
     fence = (sys.executable, "-c", textwrap.dedent(NO_NAMESPACES))
-    done = use_as("127.0.1.1", "", tmp_path, *fence)
+    done = use_as("127.0.1.1", "accounting=True", tmp_path, *fence)
     assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.1.1')}\n"), done.stderr
     # Where it has that name already, there is nothing to change.
     named = ("unshare", "--uts", "sh", "-c", 'hostname localhost && exec "$0" "$@"')

@@ -38,6 +38,43 @@ OURS = (
     "SlurmUser",
     "StateSaveLocation",
 )
+# With accounting, these too.
+OURS_WITH_ACCOUNTING = (
+    "AccountingStorageHost",
+    "AccountingStoragePass",
+    "AccountingStoragePort",
+    "AccountingStorageType",
+)
+
+# The user who runs the cluster has these when it starts.
+ACCOUNT = "test"
+WCKEY = "test"
+
+DATABASE = "slurm"
+
+# Nothing of the database is to outlive the machine, so it need not be safe on the disk, only with
+# the kernel: a MariaDB that is killed has lost nothing when it is started again. And it is small.
+# MariaDB may rename or drop such options: then it says so, and starts nevertheless.
+FAST = """
+loose_aria_log_file_size=8M
+loose_innodb_autoextend_increment=1
+loose_innodb_buffer_pool_dump_at_shutdown=0
+loose_innodb_buffer_pool_load_at_startup=0
+loose_innodb_buffer_pool_size=32M
+loose_innodb_data_file_path=ibdata1:2M:autoextend
+loose_innodb_doublewrite=0
+loose_innodb_flush_log_at_trx_commit=2
+loose_innodb_flush_method=nosync
+loose_innodb_lock_wait_timeout=900
+loose_innodb_log_file_size=4M
+loose_innodb_stats_persistent=0
+loose_innodb_temp_data_file_path=ibtmp1:2M:autoextend
+loose_innodb_use_native_aio=0
+loose_log_warnings=1
+loose_performance_schema=0
+loose_skip_log_bin
+loose_sync_frm=0
+"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +129,17 @@ def merged(defaults: Mapping[str, str], changes: Mapping[str, str]) -> dict[str,
     return {**kept, **changes}
 
 
+def user_name() -> str:
+    """The name of the user who runs the cluster."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise LocalClusterError(
+            f"Slurm needs a name for the user that runs it, and user id {os.geteuid()} has"
+            " none in the passwd database"
+        ) from None
+
+
 def line(first: str, rest: Mapping[str, str]) -> str:
     """One line of slurm.conf that declares a node or a partition."""
     return " ".join([first, *(f"{key}={value}" for key, value in rest.items())])
@@ -112,6 +160,7 @@ class Config:
         extra_conf: str,
         gres_conf: str,
         max_job_count: int | None,
+        accounting: bool,
         name: str,
     ) -> None:
         check_count("nodes", nodes, 1)
@@ -119,6 +168,8 @@ class Config:
         check_count("memory", memory, 1)
         if max_job_count is not None:
             check_count("max_job_count", max_job_count, 2)
+        if not isinstance(accounting, bool):
+            raise TypeError(f"accounting must be a bool, not {type(accounting).__name__}")
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", check_text("name", name)):
             raise ValueError(
                 f"name must be a lower-case letter and up to 39 more of these, digits, '-' and '_',"
@@ -131,6 +182,7 @@ class Config:
         self.gpus = self.read_gpus(gpus)
         self.partitions = self.read_partitions(partitions)
         self.node_options = self.read_node_options(node_options)
+        self.accounting = accounting
         self.extra = self.read_extra(extra_conf)
         self.gres = check_text("gres_conf", gres_conf)
         self.max_job_count = max_job_count
@@ -185,10 +237,10 @@ class Config:
                     )
         return read
 
-    @staticmethod
-    def read_extra(text: str) -> list[tuple[str, str]]:
+    def read_extra(self, text: str) -> list[tuple[str, str]]:
         """The user's lines, each with its key in lower case."""
-        ours = {key.lower(): key for key in OURS}
+        keys = (*OURS, *OURS_WITH_ACCOUNTING) if self.accounting else OURS
+        ours = {key.lower(): key for key in keys}
         read = []
         for entry in check_text("extra_conf", text).splitlines():
             stripped = entry.strip()
@@ -206,13 +258,7 @@ class Config:
             place: Where the cluster runs.
             listen: What there is to say in CommunicationParameters about where to listen.
         """
-        try:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-        except KeyError:
-            raise LocalClusterError(
-                f"Slurm needs a name for the user that runs it, and user id {os.geteuid()} has"
-                " none in the passwd database"
-            ) from None
+        user = user_name()
         folder = place.folder
         settings = {
             "ClusterName": self.name,
@@ -259,6 +305,18 @@ class Config:
         if self.max_job_count is not None:
             settings["MaxJobCount"] = str(self.max_job_count)
             settings["MaxArraySize"] = str(min(max(self.max_job_count, 1001), 4000001))
+        if self.accounting:
+            settings.update(
+                AccountingStorageType="accounting_storage/slurmdbd",
+                AccountingStorageHost=place.address,
+                AccountingStoragePort=str(place.ports["slurmdbd"]),
+                # Of munge, whatever the name says.
+                AccountingStoragePass=f"{folder}/munge.socket",
+                AccountingStorageEnforce="associations,limits,qos,wckeys",
+                TrackWCKey="yes",
+            )
+            if self.gpus:
+                settings["AccountingStorageTRES"] = "gres/gpu"
         keys = {key for key, _ in self.extra}
         # The three ways to say a default for memory exclude each other.
         if any(key.startswith("defmemper") for key in keys):
@@ -268,6 +326,75 @@ class Config:
         lines += [line(f"NodeName={node}", self.node_settings(node, place)) for node in self.nodes]
         lines += [line(f"PartitionName={name}", rest) for name, rest in self.partitions.items()]
         return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def slurmdbd_conf(place: Place) -> str:
+        """The text of slurmdbd.conf."""
+        folder = place.folder
+        settings = {
+            "DbdHost": place.machine,
+            "DbdAddr": place.address,
+            "DbdPort": str(place.ports["slurmdbd"]),
+            "SlurmUser": user_name(),
+            "AuthType": "auth/munge",
+            "AuthInfo": f"socket={folder}/munge.socket",
+            "CommunicationParameters": "NoCtldInAddrAny,NoInAddrAny",
+            "LogFile": f"{folder}/slurmdbd.log",
+            "PidFile": f"{folder}/slurmdbd.pid",
+            "StorageType": "accounting_storage/mysql",
+            # That is a socket, which MYSQL_UNIX_PORT names: see LocalCluster.
+            "StorageHost": "localhost",
+            "StorageLoc": DATABASE,
+            "StorageUser": "slurm",
+            "TrackWCKey": "yes",
+        }
+        return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+    @staticmethod
+    def mariadb_conf(folder: Path) -> str:
+        """The text of the configuration of MariaDB.
+
+        Whoever gets at its socket may do everything, and only its owner can look into the folder
+        that the socket is in. No port is open.
+        """
+        database = folder / "mariadb"
+        lines = [
+            "[mariadbd]",
+            f"user={user_name()}",
+            f"datadir={database}/data",
+            # A server that starts removes what others have in the same one.
+            f"tmpdir={database}/temporary",
+            f"socket={database}/socket",
+            f"pid_file={database}/pid",
+            "skip_networking",
+            "skip_grant_tables",
+            "skip_name_resolve",
+        ]
+        return "\n".join(lines) + FAST
+
+    @staticmethod
+    def mariadb_sql(system_tables: str) -> str:
+        """The statements that make the server's own tables, and the database for slurmdbd.
+
+        Procedures are kept in one of them, and slurmdbd makes some. MariaDB's own program for this,
+        mariadb-install-db, also fills tables that nobody needs here, and Debian has the rest of
+        what it takes in another package.
+
+        slurmdbd makes its database itself where there is none, but then goes on with a connection
+        that has failed once, on which the library of MariaDB 11.8 takes no answer.
+        """
+        return f"CREATE DATABASE {DATABASE};\nCREATE DATABASE mysql;\nUSE mysql;\n{system_tables}"
+
+    def accounts(self) -> str:
+        """What sacctmgr reads to make the cluster known, with the account and wckey of its user."""
+        new = f"account={ACCOUNT} wckey={WCKEY}"
+        default = f"defaultaccount={ACCOUNT} defaultwckey={WCKEY}"
+        return (
+            f"add cluster {self.name}\n"
+            f"add account {ACCOUNT}\n"
+            # Root is there from the beginning, with another account.
+            f"add user {user_name()} {new} {default} adminlevel=administrator\n"
+        )
 
     def node_settings(self, node: str, place: Place) -> dict[str, str]:
         """What slurm.conf says of one node."""

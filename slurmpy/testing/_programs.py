@@ -16,6 +16,8 @@ __all__ = ["Programs", "find_programs", "find_python"]
 
 # The PATH of an ordinary user often has no folder for daemons.
 DAEMON_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/opt/slurm/sbin", "/opt/slurm/bin")
+# And that of RHEL has none for this one.
+MARIADBD_FOLDERS = ("/usr/libexec",)
 
 # Debian's package, then that of RHEL and its relatives.
 PACKAGES = {
@@ -23,18 +25,28 @@ PACKAGES = {
     "slurmctld": ("slurmctld", "slurm-slurmctld"),
     "slurmd": ("slurmd", "slurm-slurmd"),
     "scontrol": ("slurm-client", "slurm"),
+    "slurmdbd": ("slurmdbd", "slurm-slurmdbd"),
+    "mariadbd": ("mariadb-server-core", "mariadb-server"),
 }
+# Of the rest, no installation has a prefix of its own.
+OF_SLURM = ("slurmctld", "slurmd", "scontrol", "slurmdbd")
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The installed Slurm."""
+    """The installed Slurm.
+
+    What only accounting needs is empty where nobody asked for accounting.
+    """
 
     munged: str
     slurmctld: str
     slurmd: str
     scontrol: str
     release: str
+    slurmdbd: str
+    mariadbd: str
+    system_tables: str
 
     @property
     def version(self) -> tuple[int, int]:
@@ -49,19 +61,23 @@ class Programs:
         return list(dict.fromkeys(found))
 
 
-def find_programs(prefix: str) -> Programs:
+def find_programs(prefix: str, *, accounting: bool = False) -> Programs:
     """Find munge's and Slurm's programs, Slurm's below `prefix` if that is not empty."""
     path = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *DAEMON_FOLDERS]
     slurm_path = [f"{prefix}/sbin", f"{prefix}/bin"] if prefix else path
     slurmctld, slurmd, scontrol = (
         find_program(name, slurm_path) for name in ("slurmctld", "slurmd", "scontrol")
     )
+    mariadbd = find_program("mariadbd", [*path, *MARIADBD_FOLDERS]) if accounting else ""
     return Programs(
         munged=find_program("munged", path),
         slurmctld=slurmctld,
         slurmd=slurmd,
         scontrol=scontrol,
         release=slurm_release(slurmctld),
+        slurmdbd=find_program("slurmdbd", slurm_path) if accounting else "",
+        mariadbd=mariadbd,
+        system_tables=find_system_tables(mariadbd) if accounting else "",
     )
 
 
@@ -73,13 +89,33 @@ def find_program(name: str, folders: list[str]) -> str:
     """
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
-        debian, rhel = PACKAGES[name]
         raise LocalClusterError(
-            f"{name} was not found in {', '.join(dict.fromkeys(folders))}. "
-            f"Install it (Debian, Ubuntu: apt-get install {debian}; RHEL: dnf install {rhel}), "
-            "or name the installation with prefix= or the environment variable SLURM_PREFIX"
+            f"{name} was not found in {', '.join(dict.fromkeys(folders))}. {how_to_install(name)}"
         )
     return str(Path(found).absolute())
+
+
+def how_to_install(name: str) -> str:
+    """What to do about a program that is missing."""
+    debian, rhel = PACKAGES[name]
+    words = f"Install it (Debian, Ubuntu: apt-get install {debian}; RHEL: dnf install {rhel})"
+    if name in OF_SLURM:
+        words += ", or name the installation with prefix= or the environment variable SLURM_PREFIX"
+    return words
+
+
+def find_system_tables(mariadbd: str) -> str:
+    """The path of MariaDB's own file that makes the tables which a server keeps for itself."""
+    share = Path(mariadbd).resolve().parent.parent / "share"
+    for folder in ("mysql", "mariadb", "."):
+        for name in ("mariadb_system_tables.sql", "mysql_system_tables.sql"):
+            path = share / folder / name
+            if path.is_file():
+                return str(path)
+    raise LocalClusterError(
+        f"{mariadbd} comes without its mysql_system_tables.sql, which is not below {share}. "
+        f"{how_to_install('mariadbd')}"
+    )
 
 
 def slurm_release(slurmctld: str) -> str:

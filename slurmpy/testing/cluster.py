@@ -46,6 +46,10 @@ DAEMON_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 # loopback.
 OTHER_NAME = "localhost"
 
+# A server that has just made its own tables and is killed cannot be started again; one that has
+# ended in between, can.
+MARIADB_SCRIPT = 'test -d "$2" || "$0" "$1" --bootstrap <"$3" || exit; exec "$0" "$1"'
+
 LOG_LINES = 20
 
 _active: LocalCluster | None = None
@@ -82,6 +86,10 @@ class LocalCluster:
         extra_conf: More lines for slurm.conf. A key that the cluster has a value for is replaced.
         gres_conf: Lines for gres.conf.
         max_job_count: ``MaxJobCount``, with a ``MaxArraySize`` to match.
+        accounting: Whether accounts, QOS, limits and wckeys are real: slurmdbd keeps them in a
+            MariaDB in the cluster's folder, and slurmctld refuses a job that names one which is not
+            there. The user who runs the cluster is its administrator, and has the account and the
+            wckey ``test``; make more with ``sacctmgr``. slurmdbd and mariadbd have to be installed.
         name: ``ClusterName``.
         prefix: Where Slurm is installed. By default ``SLURM_PREFIX``, else what is on the ``PATH``
             or in one of the usual places.
@@ -123,6 +131,7 @@ class LocalCluster:
         extra_conf: str = "",
         gres_conf: str = "",
         max_job_count: int | None = None,
+        accounting: bool = False,
         name: str = "local",
         prefix: str | os.PathLike[str] | None = None,
         directory: str | os.PathLike[str] | None = None,
@@ -139,6 +148,7 @@ class LocalCluster:
             extra_conf=extra_conf,
             gres_conf=gres_conf,
             max_job_count=max_job_count,
+            accounting=accounting,
             name=name,
         )
         if not isinstance(timeout, (int, float)):
@@ -252,6 +262,8 @@ class LocalCluster:
     def daemons(self) -> dict[str, int]:
         """The process ids of the daemons that run, by name: munged, slurmctld, slurmd-n1 and so on.
 
+        With accounting, mariadbd and slurmdbd are among them.
+
         In `folder` are what a daemon printed, as its name with ``.err``, and Slurm's own logs, with
         ``.log``.
         """
@@ -340,7 +352,7 @@ class LocalCluster:
         """Start a daemon that does not run, and wait until it serves.
 
         Args:
-            name: One of the names in `ports`, or ``"munged"``.
+            name: One of the names in `ports`, ``"munged"`` or, with accounting, ``"mariadbd"``.
 
         Raises:
             LocalClusterError: It did not start.
@@ -405,20 +417,34 @@ class LocalCluster:
 
     def _start_daemons(self) -> None:
         """Start all daemons; slurmpy in this process does not learn of them."""
-        programs = find_programs(self._prefix)
+        accounting = self._config.accounting
+        programs = find_programs(self._prefix, accounting=accounting)
         self._owner = os.getpid()
         try:
             self._guardian = guardian = Guardian(self._directory)
             machine, address = self._choose_address(guardian)
             names = ["slurmctld", *(f"slurmd-{node}" for node in self.nodes)]
+            if accounting:
+                names.append("slurmdbd")
             ports = dict(zip(names, guardian.reserve(address, len(names))))
             self._place = Place(guardian.folder, machine, address, ports, programs.version)
             self._write_files()
             self._prepare_commands(programs)
+            if accounting:
+                self._prepare_accounting(programs)
+                self._launch("mariadbd")
             self.start_daemon("munged")
+            if accounting:
+                self._wait(lambda: self._serves("mariadbd"), "mariadbd does not serve")
+                self.start_daemon("slurmdbd")
+                # One command for all: what sacctmgr says to slurmdbd goes out in two parts each
+                # time, and the second waits for TCP's delayed acknowledgement of the first.
+                self._sacctmgr(stdin=self._config.accounts())
             self.start_daemon("slurmctld")
             for node in self.nodes:
                 self._launch(f"slurmd-{node}")
+            if accounting:
+                self._wait(self._registered, "slurmctld has not found slurmdbd")
             self.wait_idle()
         except BaseException:
             self._stop_daemons()
@@ -509,9 +535,42 @@ class LocalCluster:
             ]  # fmt: skip
         self._wanted = set()
 
+    def _prepare_accounting(self, programs: Programs) -> None:
+        folder = self.folder
+        conf = os.open(folder / "slurmdbd.conf", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(conf, "w", encoding="utf-8") as file:
+            file.write(self._config.slurmdbd_conf(self._place))
+        for name in ("mariadb", "mariadb/data", "mariadb/temporary"):
+            (folder / name).mkdir(0o700)
+        (folder / "mariadb.cnf").write_text(self._config.mariadb_conf(folder), encoding="utf-8")
+        tables = Path(programs.system_tables).read_text(encoding="utf-8")
+        (folder / "mariadb.sql").write_text(self._config.mariadb_sql(tables), encoding="utf-8")
+        self._commands["mariadbd"] = [
+            "/bin/sh",
+            "-c",
+            MARIADB_SCRIPT,
+            programs.mariadbd,
+            f"--defaults-file={folder}/mariadb.cnf",
+            str(folder / "mariadb/data/mysql"),
+            str(folder / "mariadb.sql"),
+        ]
+        self._commands["slurmdbd"] = [programs.slurmdbd, "-D"]
+
+    def _sacctmgr(self, *arguments: str, stdin: str = "") -> str:
+        command = ("sacctmgr", "--immediate", "--noheader", "--parsable2", *arguments)
+        return self.run(*command, stdin=stdin, timeout=self._timeout)
+
+    def _registered(self) -> bool:
+        """Whether slurmdbd knows where slurmctld is, and so tells it of every change."""
+        port = self._sacctmgr("show", "cluster", self.name, "format=ControlPort")
+        return port.strip() == str(self._place.ports["slurmctld"])
+
     def _launch(self, name: str) -> None:
         env = {key: value for key, value in os.environ.items() if key in DAEMON_VARIABLES}
         env.update(PATH=self._env["PATH"], SLURM_CONF=str(self._daemon_conf))
+        if name == "slurmdbd":
+            # slurmdbd.conf has no setting for it, but the library that slurmdbd uses looks here.
+            env["MYSQL_UNIX_PORT"] = f"{self.folder}/mariadb/socket"
         log = self.folder / f"{name}.err"
         self._running_guardian().start(name, self._commands[name], env, log, renamed=self._renamed)
         self._wanted.add(name)
@@ -520,6 +579,8 @@ class LocalCluster:
         if name == "munged":
             with socket.socket(socket.AF_UNIX) as client:
                 return client.connect_ex(str(self.folder / "munge.socket")) == 0
+        if name == "mariadbd":
+            return greets(f"{self.folder}/mariadb/socket")
         # A connection would tell as well, and have the daemon log an error about it. The kernel
         # writes the bytes of an address as one number of the machine.
         address = int.from_bytes(socket.inet_aton(self._place.address), sys.byteorder)
@@ -560,6 +621,20 @@ class LocalCluster:
     def _last_words(self, name: str) -> str:
         lines = (self.folder / f"{name}.err").read_text(errors="replace").splitlines()
         return "\n".join(f"{name}: {line}" for line in lines[-LOG_LINES:])
+
+
+def greets(path: str) -> bool:
+    """Whether the database server behind a socket is done with its start.
+
+    It listens before that, but its first bytes come after.
+    """
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(0.5)
+        try:
+            client.connect(path)
+            return client.recv(1) != b""
+        except OSError:
+            return False
 
 
 def check_directory(path: str) -> str:
