@@ -14,9 +14,7 @@ import pwd
 import re
 import shutil
 import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -24,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Callable
 import pytest
 
 import slurmpy
-from slurmpy import _runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 HERE = Path(__file__).parent
 CONTRACT = json.loads((HERE / "contract.json").read_text())
@@ -452,19 +450,6 @@ ROWS: dict[str, Callable[[Shown], Any]] = {
 }
 
 
-# In a process of its own, as the tests' other cluster is active in this one.
-CLUSTER = """
-import json, sys
-from slurmpy.testing import LocalCluster
-with LocalCluster(**json.loads(sys.argv[1])) as cluster:
-    (cluster.folder / "burst_buffer.lua").write_text(sys.argv[2])
-    # It reads the script when it starts.
-    cluster.restart_daemon("slurmctld")
-    cluster.wait_idle()
-    print(json.dumps([cluster.env, str(cluster.folder)]), flush=True)
-    sys.stdin.read()
-"""
-
 OPTIONS = {
     "name": "oracle",
     "accounting": True,
@@ -484,7 +469,6 @@ OPTIONS = {
     },
     "extra_conf": """
         AllowSpecResourcesUsage=yes
-        BurstBufferType=burst_buffer/lua
         GresTypes=gpu,nic
         Licenses=matlab:10,ansys:10
         MCSPlugin=mcs/account
@@ -860,31 +844,6 @@ def wait_for_scheduler(tools: Tools, preempted: list[int], waiting: list[int]) -
         time.sleep(0.2)
 
 
-@contextmanager
-def running(options: Mapping[str, Any]) -> Iterator[Tools]:
-    """A cluster of its own, with slurmpy pointed at it."""
-    command = [sys.executable, "-c", CLUSTER, json.dumps(options), BURST_BUFFER]
-    with subprocess.Popen(
-        command,
-        # This package, wherever it was imported from.
-        cwd=Path(slurmpy.__file__).parent.parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        try:
-            env, folder = json.loads(process.stdout.readline())
-            previous = _runtime.redirect(env["SLURM_CONF"])
-            try:
-                yield Tools(env, Path(folder))
-            finally:
-                _runtime.put_back(previous)
-        finally:
-            process.stdin.close()
-
-
 def check_options(tools: Tools) -> None:
     """Hold the jobs against the options that the installed sbatch has."""
     listed = re.findall(
@@ -927,14 +886,19 @@ class Sample:
 
 
 @pytest.fixture(scope="module")
-def samples() -> Iterator[list[Sample]]:
+def samples(
+    other_cluster: Callable[..., AbstractContextManager[tuple[dict[str, str], Path]]],
+) -> Iterator[list[Sample]]:
     """The jobs of a cluster that has everything, and of a second one with another name."""
-    with running(OPTIONS) as tools:
+    files, line = {"burst_buffer.lua": BURST_BUFFER}, "BurstBufferType=burst_buffer/lua\n"
+    with other_cluster(OPTIONS, files, line) as place:
+        tools = Tools(*place)
         make_jobs(tools)
         federate(tools, "oracle")
         check_options(tools)
         first = Sample.take(tools)
-        with running({"name": "second", "nodes": 1, "accounting": True}) as others:
+        with other_cluster({"name": "second", "nodes": 1, "accounting": True}) as other:
+            others = Tools(*other)
             others.sbatch("--hold", "--wrap", SLEEP)
             federate(others, "second", "absent")
             second = Sample.take(others)

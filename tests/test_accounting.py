@@ -1,0 +1,119 @@
+"""What a job is charged to, where slurmdbd has accounts, QOS and wckeys and Slurm enforces them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from slurmpy import Job, JobSubmitDescription, RPCError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+SCRIPT = "#!/bin/sh\nexec sleep 600\n"
+
+
+class Slurm:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+
+    def run(self, *command: str, check: bool = True) -> str:
+        done = subprocess.run(
+            command, env=self.env, check=False, capture_output=True, text=True, timeout=60
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def value(self, job: int, key: str) -> str:
+        found = re.search(rf"(?<!\S){key}=(\S*)", self.run("scontrol", "show", "job", str(job)))
+        assert found, key
+        return found[1]
+
+    def add(self, *what: str) -> None:
+        self.run("sacctmgr", "-i", "add", *what)
+
+
+@pytest.fixture(scope="module")
+def slurm(other_cluster: Callable[..., AbstractContextManager[Any]]) -> Iterator[Slurm]:
+    options = {
+        "name": "charged",
+        "accounting": True,
+        "extra_conf": "PriorityType=priority/multifactor",
+    }
+    with other_cluster(options) as (env, _folder):
+        slurm = Slurm(env)
+        me = slurm.run("id", "-un").strip()
+        for account in ("physics", "chemistry"):
+            slurm.add("account", account)
+            slurm.add("user", me, f"account={account}", "wckeys=key1,key2")
+        slurm.add("qos", "urgent")
+        slurm.run("sacctmgr", "-i", "modify", "user", me, "set", "qos+=urgent")
+        # slurmctld learns of it a moment later.
+        deadline = time.monotonic() + 20
+        last = ("sbatch", "--test-only", "--account=physics", "--qos=urgent", "--wckey=key2")
+        while "to start" not in slurm.run(*last, "--wrap=true", check=False):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield slurm
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "key"),
+    [
+        ("account", "physics", "Account"),
+        ("account", "chemistry", "Account"),
+        ("qos", "urgent", "QOS"),
+        ("wckey", "key1", "WCKey"),
+        ("wckey", "key2", "WCKey"),
+    ],
+)
+def test_charged_to(slurm: Slurm, attribute: str, value: str, key: str) -> None:
+    given: dict[str, Any] = {attribute: value}
+    ours = JobSubmitDescription(script=SCRIPT, hold=True, **given).submit()
+    theirs = int(slurm.run("sbatch", "--parsable", "--hold", f"--{attribute}={value}", "--wrap=:"))
+    assert slurm.value(ours, key) == slurm.value(theirs, key) == value
+    job, other = Job.load(ours), Job.load(theirs)
+    assert getattr(job, attribute) == value
+    assert job.association_id == other.association_id is not None
+    # And changed in a job that there is.
+    plain = JobSubmitDescription(script=SCRIPT, hold=True).submit()
+    Job(plain).modify(JobSubmitDescription(**given))
+    assert slurm.value(plain, key) == value
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name"),
+    [
+        ("account", "ESLURM_INVALID_ACCOUNT"),
+        ("qos", "ESLURM_INVALID_QOS"),
+        ("wckey", "ESLURM_INVALID_WCKEY"),
+    ],
+)
+def test_unknown(slurm: Slurm, attribute: str, name: str) -> None:
+    given: dict[str, Any] = {attribute: "unknown"}
+    with pytest.raises(RPCError) as caught:
+        JobSubmitDescription(script=SCRIPT, **given).submit()
+    assert caught.value.name == name
+    said = slurm.run("sbatch", f"--{attribute}=unknown", "--wrap=:", check=False)
+    assert caught.value.msg in said
+    job = Job(JobSubmitDescription(script=SCRIPT, hold=True).submit())
+    with pytest.raises(RPCError) as caught:
+        job.modify(JobSubmitDescription(**given))
+    assert caught.value.name == name
+
+
+def test_site_factor(slurm: Slurm) -> None:
+    """The site's part of the priority, as scontrol sets it and sprio shows it."""
+    # sprio passes over jobs that wait for something else than their turn.
+    description = JobSubmitDescription(script=SCRIPT, nodes=2, resource_sharing="exclusive")
+    _first, *jobs = (description.submit() for _ in range(3))
+    Job(jobs[0]).modify(JobSubmitDescription(site_factor=500))
+    slurm.run("scontrol", "update", f"jobid={jobs[1]}", "SiteFactor=500")
+    found = [slurm.run("sprio", "-h", "-o", "%S", "-j", str(job)).strip() for job in jobs]
+    assert found == ["500", "500"]
