@@ -27,7 +27,10 @@ from slurmpy.errors import (
 )
 from slurmpy.job import Job
 from slurmpy.jobs import Jobs
-from slurmpy.submission import Forecast, JobSubmitDescription
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from slurmpy.submission import Forecast, JobSubmitDescription
 
 __version__ = "0.1.0"
 
@@ -57,3 +60,20 @@ __all__ = [
 # What is public says that it is the package's, wherever it is written.
 for _public in (fini, init, *(item for item in list(globals().values()) if isinstance(item, type))):
     _public.__module__ = __name__
+
+
+def __getattr__(name: str) -> object:
+    """What only those need who submit is loaded when it is first asked for."""
+    if name not in ("Forecast", "JobSubmitDescription"):
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from slurmpy import submission
+
+    value: object = getattr(submission, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What there is, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -969,3 +969,7 @@ class JobSubmitDescription(_Description):
             ['sbatch', '--hold', '--nice=5', '--ntasks=4', 'job.sh']
         """
         return ["sbatch", *_sbatch.words(self.options, self._values, self._checked())]
+
+
+# Both say that they are the package's, as all that is public does.
+Forecast.__module__ = JobSubmitDescription.__module__ = "slurmpy"

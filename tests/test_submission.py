@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import getpass
+import json
 import os
 import pickle
 import pwd
@@ -18,6 +19,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -1204,3 +1206,87 @@ def test_heterogeneous_job_that_is_none() -> None:
         JobSubmitDescription.submit_heterogeneous([job, job])
     with pytest.raises(ValueError, match="script is not set"):
         JobSubmitDescription.submit_heterogeneous([JobSubmitDescription(), job])
+
+
+# ---- memory ----
+
+MEASURE = """
+import ctypes, gc, json, sys
+from slurmpy import Job, JobSubmitDescription, RPCError
+from slurmpy import _request, _runtime
+from slurmpy._ffi import ffi, lib
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd",
+        "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo2
+
+def used():
+    for _ in range(3):
+        gc.collect()
+    info = libc.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+big = "#!/bin/sh\\n" + "# text\\n" * 20_000
+job = JobSubmitDescription(
+    script=big, hold=True, environment={"A": "x" * 50_000}, gres_per_node="gpu:1", ntasks=2,
+    required_nodes="n[1-2]", script_args=["y" * 1000] * 10)
+wrong = JobSubmitDescription(script=big, name="x" * 100_000, required_nodes="n[1-4]", ntasks=2)
+refused = JobSubmitDescription(script=big, partitions="nowhere", comment="z" * 1_000)
+talks = JobSubmitDescription(script=big, comment="say " + "w" * 1_000)
+number = job.submit()
+changes = JobSubmitDescription(comment="c" * 1_000)
+
+def fails(call, kind):
+    try:
+        call()
+    except kind:
+        return
+    raise AssertionError(call)
+
+def leak():
+    # What a response costs that nobody frees: the measure has to see it.
+    (message,) = _request.build([talks._checked()], talks.options)
+    out = ffi.new("will_run_response_msg_t **")
+    assert _runtime.call(lib.slurmpy_will_run, message.ptr, out) == 0
+
+ways = {
+    "submit": job.submit,
+    "wrong in a later attribute": lambda: fails(wrong.submit, ValueError),
+    "refused": lambda: fails(refused.submit, RPCError),
+    "dry run": talks.dry_run,
+    "modify": lambda: Job(number).modify(changes),
+    "components": lambda: JobSubmitDescription.submit_heterogeneous(
+        [job, JobSubmitDescription(name="n" * 1_000, hold=True)]),
+    "leak": leak,
+}
+grown = {}
+for name, way in ways.items():
+    for _ in range(20):
+        way()
+    before = used()
+    for _ in range(40):
+        way()
+    grown[name] = (used() - before) / 40
+print(json.dumps(grown))
+"""
+
+
+def test_what_malloc_says(slurm: Slurm) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE],
+        env={**os.environ, **slurm.more, "PYTHONPATH": str(HERE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    grown = json.loads(done.stdout)
+    # A description takes 100 kB and more, and a response that has the words some 1 kB.
+    assert grown.pop("leak") > 900
+    assert all(size < 400 for size in grown.values()), grown
