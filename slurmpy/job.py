@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import operator
 
-from slurmpy import _convert, _runtime
+from slurmpy import _control, _convert, _runtime
+from slurmpy._control import Target
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._records import Closed, Record, Snapshot, from_members, load_message, to_members
-from slurmpy.errors import (
-    ConfigurationError,
-    InvalidJobId,
-    NotLoaded,
-    RPCError,
-    TaskErrors,
-    check,
-    rpc_error,
-    said,
-)
+from slurmpy.errors import InvalidJobId, NotLoaded, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +27,6 @@ _job = Struct(_STRUCT)
 SHOW = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
 
 _MAX_ID = lib.NO_VAL - 1
-
-#: What a signal goes to.
-_STEPS = {
-    "children": lib.KILL_STEPS_ONLY,
-    "batch": lib.KILL_JOB_BATCH,
-    "all": lib.KILL_FULL_JOB,
-}
 
 #: The members that `_run_time` reads.
 _RUN_TIME = "job_state, start_time, end_time, suspend_time, pre_sus_time"
@@ -105,6 +90,15 @@ def _run_time(ptr: Any, now: float) -> int:
     if ptr.suspend_time:
         return int(end - ptr.suspend_time + ptr.pre_sus_time)
     return int(end - ptr.start_time)
+
+
+def _waiting(ptr: Any) -> str | None:
+    """The tasks of an array that a record stands for, with how many may run at once."""
+    ranges = lib.slurmpy_array_tasks(ptr) if ptr.array_bitmap else None
+    if not ranges:
+        return _optional_text(ptr.array_task_str)
+    text: str = ffi.string(ffi.gc(ranges, lib.free)).decode()
+    return f"{text}%{ptr.array_max_tasks}" if ptr.array_max_tasks else text
 
 
 def _per_node(memory: int) -> int | None:
@@ -501,11 +495,7 @@ class Job(Record):
     def array_tasks_waiting(self) -> str | None:
         """Tasks that still wait, as in ``1-5%2``; never cut short."""
         ptr, _owner = self._record
-        ranges = lib.slurmpy_array_tasks(ptr) if ptr.array_bitmap else None
-        if not ranges:
-            return _optional_text(ptr.array_task_str)
-        text: str = ffi.string(ffi.gc(ranges, lib.free)).decode()
-        return f"{text}%{ptr.array_max_tasks}" if ptr.array_max_tasks else text
+        return _waiting(ptr)
 
     @_job.computed("end_time, time_limit", "Unix timestamp")
     def end_time(self) -> int | None:
@@ -668,7 +658,7 @@ class Job(Record):
         owner: Any = load_message(out) if rc == 0 else None
         answered: str = ffi.string(lib.slurmpy_cluster()).decode()
         if self._cluster not in (None, answered):
-            self._refuse_cluster(answered)
+            raise _control.other_cluster(self._id, self._cluster, answered)
         check(rc, f"loading job {self._id}")
         ptr = _choose(owner.message, self._id)
         if self._record[1] is not None and ptr.job_id != wanted:
@@ -697,19 +687,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: cancelling job 9999: ...
         """
-        tasks = _convert.tasks(self._id)
-        if len(tasks) <= 1:
-            self._cancel(self._id)
-            return
-        # The call for several has one answer, and does not say whose: so each by itself.
-        errors: dict[str, RPCError] = {}
-        for task in tasks:
-            try:
-                self._cancel(task)
-            except RPCError as error:
-                errors[task] = error
-        if errors:
-            raise TaskErrors(errors, f"cancelling job {self._id}")
+        _control.do(self._target(), _control.cancel())
 
     def send_signal(self, signal: str | int, steps: str = "children", hurry: bool = False) -> None:
         """Sends a signal to the job's processes (``slurm_kill_job2``), as ``scancel -s`` does.
@@ -730,13 +708,8 @@ class Job(Record):
             >>> from slurmpy import Job
             >>> Job(job_id).send_signal("SIGCONT")
         """
-        flags = _STEPS.get(steps)
-        if flags is None:
-            msg = f"no choice of steps: {steps!r} (there are {', '.join(map(repr, _STEPS))})"
-            raise ValueError(msg)
-        number = _convert.signal_number(signal)
-        flags |= lib.KILL_HURRY if hurry else 0
-        self._do(f"sending signal {number} to", lib.slurmpy_kill_job, number, flags)
+        action = _control.send_signal(signal, steps, hurry)
+        _control.do(self._target(), action)
 
     def hold(self, mode: str | None = None) -> None:
         """Keeps a job that waits from being started (``slurm_update_job2``).
@@ -757,11 +730,8 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: holding job 9999: ...
         """
-        if mode not in (None, "admin", "user"):
-            msg = f"no mode of holding a job: {mode!r} (there are 'admin' and 'user')"
-            raise ValueError(msg)
-        sid = lib.ALLOC_SID_USER_HOLD if mode == "user" else 0
-        self._do_to_tasks("holding", lib.slurmpy_set_priority, 0, sid)
+        action = _control.hold(mode)
+        _control.do(self._target(), action)
 
     def release(self) -> None:
         """Lets a job that was held be started again (``slurm_update_job2``).
@@ -777,7 +747,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: releasing job 9999: ...
         """
-        self._do_to_tasks("releasing", lib.slurmpy_set_priority, lib.INFINITE, 0)
+        _control.do(self._target(), _control.release())
 
     def requeue(self, hold: bool = False) -> None:
         """Puts a job that runs or has ended back into the queue (``slurm_requeue2``).
@@ -796,8 +766,8 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: requeueing job 9999: ...
         """
-        flags = lib.JOB_REQUEUE_HOLD if hold else 0
-        self._do_to_tasks("requeueing", lib.slurmpy_requeue, flags)
+        action = _control.requeue(hold)
+        _control.do(self._target(), action)
 
     def suspend(self) -> None:
         """Suspends a job that runs (``slurm_suspend2``).
@@ -813,7 +783,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: suspending job 9999: ...
         """
-        self._do_to_tasks("suspending", lib.slurmpy_suspend)
+        _control.do(self._target(), _control.suspend())
 
     def unsuspend(self) -> None:
         """Lets a job that was suspended go on (``slurm_resume2``).
@@ -829,7 +799,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: resuming job 9999: ...
         """
-        self._do_to_tasks("resuming", lib.slurmpy_resume)
+        _control.do(self._target(), _control.unsuspend())
 
     def notify(self, msg: str) -> None:
         """Writes a message to the job's output (``slurm_notify_job``), as ``scontrol notify`` does.
@@ -845,12 +815,8 @@ class Job(Record):
             >>> from slurmpy import Job
             >>> Job(job_id).notify("Hello!")
         """
-        if "\0" in msg:
-            text = f"a message cannot have a NUL character: {msg!r}"
-            raise ValueError(text)
-        message = msg.encode("utf-8", "surrogateescape")
-        rc = _runtime.call(lib.slurmpy_notify_job, self._of(), self._number(), message)
-        self._check(rc, "notifying")
+        action = _control.notify(msg)
+        _control.do(self._numbered(), action)
 
     def get_batch_script(self) -> str:
         """The batch script of the job (``slurm_job_batch_script``), as it was submitted.
@@ -869,82 +835,48 @@ class Job(Record):
             '#!/bin/sh'
         """
         text, size = ffi.new("char **"), ffi.new("size_t *")
-        rc = _runtime.call(lib.slurmpy_batch_script, self._of(), self._number(), text, size)
+        target = self._numbered()
+        number = int(target.name)
+        rc = _runtime.call(lib.slurmpy_batch_script, target.of, number, text, size)
         script = ffi.gc(text[0], lib.free) if text[0] else None
-        self._check(rc, "loading the script of")
+        if rc == lib.SLURMPY_OTHER_CLUSTER:
+            raise _control.other_cluster(self._id, self._cluster)
+        check(rc, f"loading the script of job {self._id}")
         content = ffi.buffer(script, size[0])[:] if script else b""
         decoded: str = content.decode("utf-8", "surrogateescape")
         return decoded
 
-    def _of(self) -> Any:
-        """The cluster that an action is for, as C has it; any where it is not known."""
+    def _target(self) -> Target:
+        """The job as Slurm is told of it.
+
+        By an id alone Slurm understands the whole array where there is one of that id. A job that
+        was loaded is one record of the array's, and stands for its own tasks.
+        """
+        ptr, owner = self._record
+        if isinstance(ptr, Closed):
+            _ = self.id
+        name = str(self._id)
+        array = ptr.array_job_id if owner else 0
+        if array in (0, lib.NO_VAL):
+            return Target(self._id, self._cluster, name)
+        task = ptr.array_task_id
+        if task not in (lib.NO_VAL, lib.INFINITE):
+            return Target(self._id, self._cluster, f"{array}_{task}", array, task)
+        waiting = _waiting(ptr)
+        # Without any, those that were left were cancelled; the others are no part of this record.
+        name = f"{array}_[{waiting.partition('%')[0]}]" if waiting else ""
+        return Target(self._id, self._cluster, name, array)
+
+    def _numbered(self) -> Target:
+        """The job by its id, which the controller is asked for where it was named by text."""
         if isinstance(self._record[0], Closed):
             _ = self.id
-        return ffi.NULL if self._cluster is None else self._cluster.encode()
-
-    def _number(self) -> int:
-        """The id, which the controller is asked for where the job was named by text."""
+        job = self
         if isinstance(self._id, str):
             job = Job(self._id)
             job._cluster = self._cluster
-            return job.reload().id
-        number: int = self._id
-        return number
-
-    def _check(self, rc: int, what: str) -> None:
-        """Raises what an action ran into."""
-        if rc == lib.SLURMPY_OTHER_CLUSTER:
-            self._refuse_cluster(_runtime.cluster_name())
-        check(rc, f"{what} job {self._id}")
-
-    def _cancel(self, name: int | str) -> None:
-        """Cancels the job, or some of its tasks, unless that has ended."""
-        of = self._of()
-        rc = _runtime.call(lib.slurmpy_kill_job, of, str(name).encode(), lib.SIGKILL, 0)
-        if lib.ESLURM_ALREADY_DONE in (rc, ffi.errno if rc < 0 else rc):
-            said()
-            return
-        self._check(rc, "cancelling")
-
-    def _do(self, what: str, function: Any, *args: int) -> None:
-        """An action with one answer."""
-        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args)
-        self._check(rc, what)
-
-    def _do_to_tasks(self, what: str, function: Any, *args: int) -> None:
-        """An action with an answer for each task, where the job is an array."""
-        out = ffi.new("job_array_resp_msg_t **")
-        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args, out)
-        code = rc if rc > 0 else ffi.errno
-        answers = ffi.gc(out[0], lib.slurm_free_job_array_resp) if out[0] else None
-        if rc and code == lib.SLURM_UNEXPECTED_MSG_ERROR:
-            # So libslurm says that there is no such job, and that nobody answers: ask which.
-            try:
-                Job.load(_convert.first_id(self._id, several=True))
-            except RPCError as error:
-                code = error.errno
-            raise rpc_error(code, 0, f"{what} job {self._id}")
-        self._check(rc, what)
-        if answers is None:
-            return
-        detail = f"{what} job {self._id}"
-        errors = {
-            ffi.string(answers.job_array_id[i]).decode(): rpc_error(code, 0, detail)
-            for i in range(answers.job_array_count)
-            if (code := answers.error_code[i])
-        }
-        if errors and answers.job_array_count == 1:
-            raise next(iter(errors.values()))
-        if errors:
-            raise TaskErrors(errors, detail)
-
-    def _refuse_cluster(self, other: str | None) -> None:
-        """Raises that the job is not of the cluster in use."""
-        msg = (
-            f"job {self._id} is of the cluster {self._cluster}, and Slurm is in use with {other}: "
-            "call slurmpy.init() with its configuration"
-        )
-        raise ConfigurationError(msg)
+            job.reload()
+        return Target(self._id, self._cluster, str(job._id))
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes by name, without steps and statistics.
