@@ -855,17 +855,19 @@ class Job(Record):
         ptr, owner = self._record
         if isinstance(ptr, Closed):
             _ = self.id
-        name = str(self._id)
-        array = ptr.array_job_id if owner else 0
+        if not owner:
+            return Target(self._id, self._cluster, str(self._id))
+        user = ptr.user_id
+        array = ptr.array_job_id
         if array in (0, lib.NO_VAL):
-            return Target(self._id, self._cluster, name)
+            return Target(self._id, self._cluster, str(self._id), user=user)
         task = ptr.array_task_id
         if task not in (lib.NO_VAL, lib.INFINITE):
-            return Target(self._id, self._cluster, f"{array}_{task}", array, task)
+            return Target(self._id, self._cluster, f"{array}_{task}", array, task, user)
         waiting = _waiting(ptr)
         # Without any, those that were left were cancelled; the others are no part of this record.
         name = f"{array}_[{waiting.partition('%')[0]}]" if waiting else ""
-        return Target(self._id, self._cluster, name, array)
+        return Target(self._id, self._cluster, name, array, user=user)
 
     def _numbered(self) -> Target:
         """The job by its id, which the controller is asked for where it was named by text."""
