@@ -461,12 +461,17 @@ def _do_to_tasks(batch: Mapping[Key, Target], action: Action) -> dict[Key, Slurm
         return _for_each(batch, action, error)
     except ConfigurationError:
         return {key: other_cluster(target.job_id, target.cluster) for key, target in batch.items()}
-    codes = {task: code for text, code in answers.items() for task in _convert.tasks(text)}
+    codes = {
+        task: code
+        for text, code in answers.items()
+        if not text.endswith("...")
+        for task in _convert.tasks(text)
+    }
     return {
         key: rpc_error(code, 0, f"{action.what} job {batch[key].job_id}")
         for task, key in keys.items()
-        # One that is not answered for was not done.
-        if (code := codes.get(task, lib.SLURM_UNEXPECTED_MSG_ERROR) if codes else 0)
+        # Whether one that is not answered for was done is not known.
+        if (code := codes.get(task, lib.SLURM_UNEXPECTED_MSG_ERROR) if answers else 0)
     }
 
 

@@ -147,6 +147,9 @@ class Job(Record):
     own tools show it as not set; a time limit that they show as UNLIMITED is `None` too. Two jobs
     are equal where cluster and id are.
 
+    What is done to ``Job(id)`` is done to all that Slurm understands by the id, such as a whole
+    array; to a job that was loaded, to its own record: one task, or those that wait together.
+
     Args:
         job_id: The id of the job; or text for what else Slurm can name: a task of an array
             (``"123_4"``), several of them (``"123_[1-5]"``), or a component of a heterogeneous
@@ -700,6 +703,8 @@ class Job(Record):
 
         Raises:
             ValueError: There is no such signal, or no such choice of steps; nothing was sent.
+            TypeError: An argument is of another type; nothing was sent.
+            TaskErrors: Some of the tasks that were named refused.
             InvalidJobId: There is no such job.
             AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
@@ -720,6 +725,7 @@ class Job(Record):
 
         Raises:
             ValueError: There is no such mode; nothing was sent.
+            TypeError: The mode is no text; nothing was sent.
             TaskErrors: Some tasks of the array refused.
             RPCError: The controller refused, or could not be asked.
 
@@ -756,6 +762,7 @@ class Job(Record):
             hold: Whether it is held there.
 
         Raises:
+            TypeError: ``hold`` is no bool; nothing was sent.
             TaskErrors: Some tasks of the array refused.
             RPCError: The controller refused, or could not be asked.
 
@@ -805,10 +812,11 @@ class Job(Record):
         """Writes a message to the job's output (``slurm_notify_job``), as ``scontrol notify`` does.
 
         Args:
-            msg: The message.
+            msg: The message, of at most 7900 bytes; of more, Slurm would keep the end.
 
         Raises:
-            ValueError: The message has a NUL character.
+            ValueError: The message has a NUL character, or is too long; nothing was sent.
+            TypeError: It is no text; nothing was sent.
             RPCError: The controller refused, or could not be asked.
 
         Example:

@@ -372,7 +372,7 @@ class Jobs:
         """Cancels the jobs (``slurm_kill_jobs``, before Slurm 23.11.6 ``slurm_kill_job2``).
 
         A job that has ended already stays as it is, which is no error. From Slurm 23.11.6 on
-        thousands of jobs go into one call; before, each is a call of its own.
+        thousands of one's own jobs go into one call, once they are loaded; before, each is a call.
 
         Raises:
             JobErrors: Some of the jobs refused, with the error of each; the others were cancelled.
@@ -381,9 +381,11 @@ class Jobs:
             ClosedError: The collection was closed.
 
         Example:
-            >>> from slurmpy import Job, Jobs
-            >>> mine = Jobs([Job.load(job_id)])
-            >>> mine.cancel()
+            >>> from slurmpy import Jobs
+            >>> Jobs("9998,9999").cancel()
+            Traceback (most recent call last):
+                ...
+            slurmpy.JobErrors: cancelling 2 of 2 jobs: 9998: Invalid job id specified ...
         """
         self._do(_control.cancel())
 
@@ -504,10 +506,10 @@ class Jobs:
         """Writes a message to the output of each job (``slurm_notify_job``, one call a job).
 
         Args:
-            msg: The message.
+            msg: The message, of at most 7900 bytes; of more, Slurm would keep the end.
 
         Raises:
-            ValueError: The message has a NUL character; nothing was sent.
+            ValueError: The message has a NUL character, or is too long; nothing was sent.
             TypeError: It is no text; nothing was sent.
             JobErrors: Some of the jobs refused, with the error of each.
             ControllerUnreachable: The controller did not answer, and nothing was done.
