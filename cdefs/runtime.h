@@ -10,6 +10,7 @@ char *slurm_strerror(int errnum);
 typedef struct {
 	char *cluster_name;
 	uint16_t msg_timeout;
+	uint32_t slurm_user_id;
 	...;
 } slurm_conf_t;
 extern slurm_conf_t slurm_conf;

@@ -476,6 +476,46 @@ static int slurmpy_kill_job(const char *cluster, const char *job, uint16_t signa
 	return rc ? rc : slurmpy_leave(slurm_kill_job2(job, signal, flags, NULL));
 }
 
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,11,6)
+extern void slurm_bit_free(bitstr_t **bits);
+extern void slurm_free_kill_jobs_response_msg(kill_jobs_resp_msg_t *msg);
+/* The library may be of an older micro version than the headers. */
+#pragma weak slurm_kill_jobs
+
+/* Returns like the other calls: where nobody answers, libslurm's own returns 1. */
+static int slurmpy_kill_jobs(const char *cluster, char **jobs, uint32_t count, uint16_t signal,
+			     uint16_t flags, kill_jobs_resp_msg_t **resp)
+{
+	/* Any state and any user: of the latter slurm.h has but the name, SLURM_AUTH_NOBODY. */
+	kill_jobs_msg_t request = { .state = JOB_END, .user_id = 99 };
+	int rc;
+
+	*resp = NULL;
+	rc = slurmpy_enter_for(cluster);
+	if (rc)
+		return rc;
+	if (!slurm_kill_jobs)
+		return slurmpy_leave(SLURM_PROTOCOL_VERSION_ERROR);
+	request.jobs_array = jobs;
+	request.jobs_cnt = count;
+	request.signal = signal;
+	request.flags = flags;
+	rc = slurm_kill_jobs(&request, resp);
+	return slurmpy_leave(rc == 1 ? -1 : rc);
+}
+
+/* libslurm's own function forgets the bitmaps. */
+static void slurmpy_free_kill_jobs(kill_jobs_resp_msg_t *resp)
+{
+	uint32_t i;
+
+	for (i = 0; i < resp->jobs_cnt; i++)
+		if (resp->job_responses[i].id && resp->job_responses[i].id->array_bitmap)
+			slurm_bit_free(&resp->job_responses[i].id->array_bitmap);
+	slurm_free_kill_jobs_response_msg(resp);
+}
+#endif
+
 static int slurmpy_suspend(const char *cluster, char *job, job_array_resp_msg_t **resp)
 {
 	int rc = slurmpy_enter_for(cluster);

@@ -62,12 +62,15 @@ static uint32_t slurmpy_preempted(will_run_response_msg_t *resp, uint32_t *ids, 
 	return count;
 }
 
-static int slurmpy_update_job(const char *cluster, job_desc_msg_t *changes,
+static int slurmpy_update_job(const char *cluster, char *job, job_desc_msg_t *changes,
 			      job_array_resp_msg_t **resp)
 {
 	int rc = slurmpy_enter_for(cluster);
 
-	return rc ? rc : slurmpy_leave(slurm_update_job2(changes, resp));
+	if (rc)
+		return rc;
+	changes->job_id_str = job;
+	return slurmpy_leave(slurm_update_job2(changes, resp));
 }
 
 /* A list of nodes as Slurm sorts and shortens it, each once, with how many were named and how

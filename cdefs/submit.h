@@ -32,7 +32,6 @@ typedef struct job_descriptor {
 	char *extra;
 	char *features;
 	uint32_t group_id;
-	char *job_id_str;
 #if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,2,0)
 	char *job_size_str;
 #endif
@@ -166,7 +165,8 @@ int slurmpy_submit(job_desc_msg_t **parts, int count, submit_response_msg_t **re
 uint32_t slurmpy_submitted(const submit_response_msg_t *resp);
 int slurmpy_will_run(job_desc_msg_t *desc, will_run_response_msg_t **resp);
 uint32_t slurmpy_preempted(will_run_response_msg_t *resp, uint32_t *ids, uint32_t size);
-int slurmpy_update_job(const char *cluster, job_desc_msg_t *changes, job_array_resp_msg_t **resp);
+int slurmpy_update_job(const char *cluster, char *job, job_desc_msg_t *changes,
+		       job_array_resp_msg_t **resp);
 int slurmpy_nodes(const char *list, char **text, uint32_t *count, uint32_t *different);
 int slurmpy_submission_conf(slurmpy_submission_conf_t *conf);
 void slurm_free_submit_response_response_msg(submit_response_msg_t *resp);

@@ -226,7 +226,11 @@ def signal_number(value: str | int) -> int:
         if number is None and name.isascii() and name.isdigit():
             number = int(name)
     else:
-        number = None if isinstance(value, bool) else operator.index(value)
+        try:
+            number = None if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            msg = f"a signal is a name or a number, not {type(value).__name__}: {value!r}"
+            raise TypeError(msg) from None
     if number is None or not 0 < number < signal.NSIG:
         msg = f"no signal: {value!r} (a name such as 'SIGUSR1' or 'usr1', or a number)"
         raise ValueError(msg)

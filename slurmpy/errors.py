@@ -9,6 +9,7 @@
     │   │   └── AuthenticationError
     │   ├── ControllerUnreachable    + ConnectionError
     │   └── TaskErrors               several tasks of an array, each with its own
+    ├── JobErrors                    several jobs of a collection, each with its own
     ├── ConfigurationError           + ValueError: Slurm cannot be used as it is set up
     ├── NotLoaded                    a value of a job that was never asked for
     ├── ClosedError                  + ValueError: the collection was closed
@@ -25,7 +26,11 @@ from slurmpy._ffi import MAJOR, ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar
+    from collections.abc import Mapping
+    from typing import Any, ClassVar, Union
+
+    # What a collection finds a job by.
+    Key = Union[int, tuple[str, int]]
 
 __all__ = [
     "AccessDenied",
@@ -34,6 +39,7 @@ __all__ = [
     "ConfigurationError",
     "ControllerUnreachable",
     "InvalidJobId",
+    "JobErrors",
     "NotLoaded",
     "RPCError",
     "SlurmError",
@@ -128,11 +134,51 @@ class TaskErrors(RPCError):
 
     def __str__(self) -> str:
         """Each task with its error."""
-        tasks = "; ".join(
-            f"{task}: {error.msg} [{error.name}, {error.errno}]"
-            for task, error in self.errors.items()
-        )
+        tasks = "; ".join(f"{task}: {_brief(error)}" for task, error in self.errors.items())
         return f"{self.detail}: {tasks}" if self.detail else tasks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return type(self), (self.errors, self.detail)
+
+
+class JobErrors(SlurmError):
+    """What was asked for was done to some jobs of a collection, or to none, and others refused.
+
+    Args:
+        errors: The error of each job that refused, by what the collection finds the job by: the id
+            of a job of the local cluster, cluster and id of any other's. They are those that the
+            job's own method would have raised.
+        detail: What was asked for.
+
+    Attributes:
+        errors: The same.
+        detail: The same.
+
+    Example:
+        >>> from slurmpy import Jobs, JobErrors
+        >>> try:
+        ...     Jobs("1,999999").release()
+        ... except JobErrors as error:
+        ...     print(type(error.errors[999999]).__name__)
+        InvalidJobId
+    """
+
+    def __init__(self, errors: Mapping[Key, SlurmError], detail: str = "") -> None:
+        """See the class."""
+        super().__init__(detail)
+        self.errors = dict(errors)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """Each job with its error, cut short where there are many."""
+        shown = [
+            f"{key if isinstance(key, int) else ' '.join(map(str, key))}: {_brief(error)}"
+            for key, error in list(self.errors.items())[:_SHOWN]
+        ]
+        if len(self.errors) > _SHOWN:
+            shown.append(f"... {len(self.errors) - _SHOWN} more")
+        return ": ".join(filter(None, (self.detail, "; ".join(shown))))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors travel between processes."""
@@ -228,6 +274,17 @@ class UnsupportedField(SlurmError, AttributeError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors travel between processes."""
         return type(self), (self.attribute, self.needs)
+
+
+#: How many jobs an error names in its text.
+_SHOWN = 10
+
+
+def _brief(error: SlurmError) -> str:
+    """An error's text without what was asked for."""
+    if isinstance(error, RPCError) and not isinstance(error, TaskErrors):
+        return f"{error.msg} [{error.name}, {error.errno}]"
+    return str(error)
 
 
 def _name(code: int) -> str:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import operator
+import time
 
-from slurmpy import _convert, _runtime
+from slurmpy import _control, _convert, _runtime
+from slurmpy._control import Target
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._records import Closed, Record, Snapshot, from_members, load_message, to_members
-from slurmpy.errors import (
-    ConfigurationError,
-    InvalidJobId,
-    NotLoaded,
-    RPCError,
-    TaskErrors,
-    check,
-    rpc_error,
-    said,
-)
+from slurmpy.errors import InvalidJobId, NotLoaded, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +30,8 @@ SHOW = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
 
 _MAX_ID = lib.NO_VAL - 1
 
-#: What a signal goes to.
-_STEPS = {
-    "children": lib.KILL_STEPS_ONLY,
-    "batch": lib.KILL_JOB_BATCH,
-    "all": lib.KILL_FULL_JOB,
-}
+#: Seconds between the questions whether a job has ended: at first, and in the end.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 
 #: The members that `_run_time` reads.
 _RUN_TIME = "job_state, start_time, end_time, suspend_time, pre_sus_time"
@@ -108,6 +97,15 @@ def _run_time(ptr: Any, now: float) -> int:
     return int(end - ptr.start_time)
 
 
+def _waiting(ptr: Any) -> str | None:
+    """The tasks of an array that a record stands for, with how many may run at once."""
+    ranges = lib.slurmpy_array_tasks(ptr) if ptr.array_bitmap else None
+    if not ranges:
+        return _optional_text(ptr.array_task_str)
+    text: str = ffi.string(ffi.gc(ranges, lib.free)).decode()
+    return f"{text}%{ptr.array_max_tasks}" if ptr.array_max_tasks else text
+
+
 def _per_node(memory: int) -> int | None:
     """MiB a node; None where the memory is meant for each CPU or for each GPU."""
     return None if memory & lib.MEM_PER_CPU else memory
@@ -153,6 +151,9 @@ class Job(Record):
     Everything that can be read of a job is an attribute. A value is `None` exactly where Slurm's
     own tools show it as not set; a time limit that they show as UNLIMITED is `None` too. Two jobs
     are equal where cluster and id are.
+
+    What is done to ``Job(id)`` is done to all that Slurm understands by the id, such as a whole
+    array; to a job that was loaded, to its own record: one task, or those that wait together.
 
     Args:
         job_id: The id of the job; or text for what else Slurm can name: a task of an array
@@ -502,11 +503,7 @@ class Job(Record):
     def array_tasks_waiting(self) -> str | None:
         """Tasks that still wait, as in ``1-5%2``; never cut short."""
         ptr, _owner = self._record
-        ranges = lib.slurmpy_array_tasks(ptr) if ptr.array_bitmap else None
-        if not ranges:
-            return _optional_text(ptr.array_task_str)
-        text: str = ffi.string(ffi.gc(ranges, lib.free)).decode()
-        return f"{text}%{ptr.array_max_tasks}" if ptr.array_max_tasks else text
+        return _waiting(ptr)
 
     @_job.computed("end_time, time_limit", "Unix timestamp")
     def end_time(self) -> int | None:
@@ -661,6 +658,11 @@ class Job(Record):
             >>> Job(job_id).reload().name
             'sleeper'
         """
+        self._take(self._ask())
+        return self
+
+    def _ask(self) -> Any:
+        """All records that the controller has under the id."""
         if isinstance(self._record[0], Closed):
             _ = self.id
         wanted = _convert.first_id(self._id)
@@ -669,8 +671,13 @@ class Job(Record):
         owner: Any = load_message(out) if rc == 0 else None
         answered: str = ffi.string(lib.slurmpy_cluster()).decode()
         if self._cluster not in (None, answered):
-            self._refuse_cluster(answered)
+            raise _control.other_cluster(self._id, self._cluster, answered)
         check(rc, f"loading job {self._id}")
+        return owner
+
+    def _take(self, owner: Any) -> None:
+        """Takes over the values of the record that is the job's."""
+        wanted = _convert.first_id(self._id)
         ptr = _choose(owner.message, self._id)
         if self._record[1] is not None and ptr.job_id != wanted:
             # The array has other tasks yet, and this one is gone.
@@ -678,7 +685,53 @@ class Job(Record):
         self._id = ptr.job_id
         self._cluster = owner.cluster
         self._record = ptr, owner
-        return self
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Waits until the job has ended, as ``sbatch --wait`` does (``slurm_load_job``).
+
+        The controller is asked ever more seldom: after a tenth of a second at first, every ten
+        seconds in the end. An array has ended when all of its tasks have.
+
+        Args:
+            timeout: How many seconds to wait at the most; None for no end.
+
+        Returns:
+            The job itself, with the values that it has ended with.
+
+        Raises:
+            TimeoutError: It has not ended by then.
+            InvalidJobId: There is no such job, or not any more.
+            RPCError: The controller could not be asked.
+            ConfigurationError: Slurm cannot be used as it is set up.
+
+        Example:
+            >>> from slurmpy import Job, JobSubmitDescription
+            >>> description = JobSubmitDescription(script="#!/bin/false", memory_per_node=10)
+            >>> description.standard_output = "/dev/null"
+            >>> job = Job(description.submit()).wait(timeout=60)
+            >>> job.state, job.exit_code
+            ('FAILED', 1)
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        # One that was loaded as a task is that task, be its id the array's or its own.
+        is_task = self._record[1] is not None and self.array_task_id is not None
+        pause = _FIRST_PAUSE
+        while True:
+            owner = self._ask()
+            records = _records(owner.message, self._id)
+            if is_task:
+                records = [ptr for ptr in records if ptr.job_id == self._id]
+            if records and all(_base_state(ptr) >= lib.JOB_COMPLETE for ptr in records):
+                self._take(owner)
+                return self
+            left = pause if deadline is None else deadline - time.monotonic()
+            if not records or left <= 0:
+                # Which raises where the job is gone.
+                self._take(owner)
+                msg = f"job {self._id} has not ended after {timeout} s: its state is {self.state}"
+                raise TimeoutError(msg)
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def cancel(self) -> None:
         """Cancels the job (``slurm_kill_job2``), as ``scancel`` does.
@@ -698,19 +751,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: cancelling job 9999: ...
         """
-        tasks = _convert.tasks(self._id)
-        if len(tasks) <= 1:
-            self._cancel(self._id)
-            return
-        # The call for several has one answer, and does not say whose: so each by itself.
-        errors: dict[str, RPCError] = {}
-        for task in tasks:
-            try:
-                self._cancel(task)
-            except RPCError as error:
-                errors[task] = error
-        if errors:
-            raise TaskErrors(errors, f"cancelling job {self._id}")
+        _control.do(self._target(), _control.cancel())
 
     def send_signal(self, signal: str | int, steps: str = "children", hurry: bool = False) -> None:
         """Sends a signal to the job's processes (``slurm_kill_job2``), as ``scancel -s`` does.
@@ -723,6 +764,8 @@ class Job(Record):
 
         Raises:
             ValueError: There is no such signal, or no such choice of steps; nothing was sent.
+            TypeError: An argument is of another type; nothing was sent.
+            TaskErrors: Some of the tasks that were named refused.
             InvalidJobId: There is no such job.
             AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
@@ -731,13 +774,8 @@ class Job(Record):
             >>> from slurmpy import Job
             >>> Job(job_id).send_signal("SIGCONT")
         """
-        flags = _STEPS.get(steps)
-        if flags is None:
-            msg = f"no choice of steps: {steps!r} (there are {', '.join(map(repr, _STEPS))})"
-            raise ValueError(msg)
-        number = _convert.signal_number(signal)
-        flags |= lib.KILL_HURRY if hurry else 0
-        self._do(f"sending signal {number} to", lib.slurmpy_kill_job, number, flags)
+        action = _control.send_signal(signal, steps, hurry)
+        _control.do(self._target(), action)
 
     def hold(self, mode: str | None = None) -> None:
         """Keeps a job that waits from being started (``slurm_update_job2``).
@@ -748,6 +786,7 @@ class Job(Record):
 
         Raises:
             ValueError: There is no such mode; nothing was sent.
+            TypeError: The mode is no text; nothing was sent.
             TaskErrors: Some tasks of the array refused.
             RPCError: The controller refused, or could not be asked.
 
@@ -758,11 +797,8 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: holding job 9999: ...
         """
-        if mode not in (None, "admin", "user"):
-            msg = f"no mode of holding a job: {mode!r} (there are 'admin' and 'user')"
-            raise ValueError(msg)
-        sid = lib.ALLOC_SID_USER_HOLD if mode == "user" else 0
-        self._do_to_tasks("holding", lib.slurmpy_set_priority, 0, sid)
+        action = _control.hold(mode)
+        _control.do(self._target(), action)
 
     def release(self) -> None:
         """Lets a job that was held be started again (``slurm_update_job2``).
@@ -778,7 +814,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: releasing job 9999: ...
         """
-        self._do_to_tasks("releasing", lib.slurmpy_set_priority, lib.INFINITE, 0)
+        _control.do(self._target(), _control.release())
 
     def requeue(self, hold: bool = False) -> None:
         """Puts a job that runs or has ended back into the queue (``slurm_requeue2``).
@@ -787,6 +823,7 @@ class Job(Record):
             hold: Whether it is held there.
 
         Raises:
+            TypeError: ``hold`` is no bool; nothing was sent.
             TaskErrors: Some tasks of the array refused.
             RPCError: The controller refused, or could not be asked.
 
@@ -797,8 +834,8 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: requeueing job 9999: ...
         """
-        flags = lib.JOB_REQUEUE_HOLD if hold else 0
-        self._do_to_tasks("requeueing", lib.slurmpy_requeue, flags)
+        action = _control.requeue(hold)
+        _control.do(self._target(), action)
 
     def suspend(self) -> None:
         """Suspends a job that runs (``slurm_suspend2``).
@@ -814,7 +851,7 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: suspending job 9999: ...
         """
-        self._do_to_tasks("suspending", lib.slurmpy_suspend)
+        _control.do(self._target(), _control.suspend())
 
     def unsuspend(self) -> None:
         """Lets a job that was suspended go on (``slurm_resume2``).
@@ -830,28 +867,25 @@ class Job(Record):
                 ...
             slurmpy.InvalidJobId: resuming job 9999: ...
         """
-        self._do_to_tasks("resuming", lib.slurmpy_resume)
+        _control.do(self._target(), _control.unsuspend())
 
     def notify(self, msg: str) -> None:
         """Writes a message to the job's output (``slurm_notify_job``), as ``scontrol notify`` does.
 
         Args:
-            msg: The message.
+            msg: The message, of at most 7900 bytes; of more, Slurm would keep the end.
 
         Raises:
-            ValueError: The message has a NUL character.
+            ValueError: The message has a NUL character, or is too long; nothing was sent.
+            TypeError: It is no text; nothing was sent.
             RPCError: The controller refused, or could not be asked.
 
         Example:
             >>> from slurmpy import Job
             >>> Job(job_id).notify("Hello!")
         """
-        if "\0" in msg:
-            text = f"a message cannot have a NUL character: {msg!r}"
-            raise ValueError(text)
-        message = msg.encode("utf-8", "surrogateescape")
-        rc = _runtime.call(lib.slurmpy_notify_job, self._of(), self._number(), message)
-        self._check(rc, "notifying")
+        action = _control.notify(msg)
+        _control.do(self._numbered(), action)
 
     def modify(self, changes: JobSubmitDescription) -> None:
         """Changes the job (``slurm_update_job2``), as ``scontrol update`` does.
@@ -874,20 +908,10 @@ class Job(Record):
             >>> job.reload().time_limit, job.comment
             (1440, 'longer')
         """
-        from slurmpy.submission import JobSubmitDescription
+        from slurmpy.submission import changes_of
 
-        kind: type = type(changes)
-        if not issubclass(kind, JobSubmitDescription):
-            text = f"changes have to be a JobSubmitDescription, not {kind.__name__}"
-            raise TypeError(text)
-        message = changes._changes()
-
-        def update(of: Any, name: bytes, out: Any) -> int:
-            message.text("job_id_str", name)
-            rc: int = lib.slurmpy_update_job(of, message.ptr, out)
-            return rc
-
-        self._do_to_tasks("modifying", update)
+        message = changes_of(changes)
+        _control.do(self._target(), _control.modify(message))
 
     def get_batch_script(self) -> str:
         """The batch script of the job (``slurm_job_batch_script``), as it was submitted.
@@ -906,82 +930,50 @@ class Job(Record):
             '#!/bin/sh'
         """
         text, size = ffi.new("char **"), ffi.new("size_t *")
-        rc = _runtime.call(lib.slurmpy_batch_script, self._of(), self._number(), text, size)
+        target = self._numbered()
+        number = int(target.name)
+        rc = _runtime.call(lib.slurmpy_batch_script, target.of, number, text, size)
         script = ffi.gc(text[0], lib.free) if text[0] else None
-        self._check(rc, "loading the script of")
+        if rc == lib.SLURMPY_OTHER_CLUSTER:
+            raise _control.other_cluster(self._id, self._cluster)
+        check(rc, f"loading the script of job {self._id}")
         content = ffi.buffer(script, size[0])[:] if script else b""
         decoded: str = content.decode("utf-8", "surrogateescape")
         return decoded
 
-    def _of(self) -> Any:
-        """The cluster that an action is for, as C has it; any where it is not known."""
+    def _target(self) -> Target:
+        """The job as Slurm is told of it.
+
+        By an id alone Slurm understands the whole array where there is one of that id. A job that
+        was loaded is one record of the array's, and stands for its own tasks.
+        """
+        ptr, owner = self._record
+        if isinstance(ptr, Closed):
+            _ = self.id
+        if not owner:
+            return Target(self._id, self._cluster, str(self._id))
+        user = ptr.user_id
+        array = ptr.array_job_id
+        if array in (0, lib.NO_VAL):
+            return Target(self._id, self._cluster, str(self._id), user=user)
+        task = ptr.array_task_id
+        if task not in (lib.NO_VAL, lib.INFINITE):
+            return Target(self._id, self._cluster, f"{array}_{task}", array, task, user)
+        waiting = _waiting(ptr)
+        # Without any, those that were left were cancelled; the others are no part of this record.
+        name = f"{array}_[{waiting.partition('%')[0]}]" if waiting else ""
+        return Target(self._id, self._cluster, name, array, user=user)
+
+    def _numbered(self) -> Target:
+        """The job by its id, which the controller is asked for where it was named by text."""
         if isinstance(self._record[0], Closed):
             _ = self.id
-        return ffi.NULL if self._cluster is None else self._cluster.encode()
-
-    def _number(self) -> int:
-        """The id, which the controller is asked for where the job was named by text."""
+        job = self
         if isinstance(self._id, str):
             job = Job(self._id)
             job._cluster = self._cluster
-            return job.reload().id
-        number: int = self._id
-        return number
-
-    def _check(self, rc: int, what: str) -> None:
-        """Raises what an action ran into."""
-        if rc == lib.SLURMPY_OTHER_CLUSTER:
-            self._refuse_cluster(_runtime.cluster_name())
-        check(rc, f"{what} job {self._id}")
-
-    def _cancel(self, name: int | str) -> None:
-        """Cancels the job, or some of its tasks, unless that has ended."""
-        of = self._of()
-        rc = _runtime.call(lib.slurmpy_kill_job, of, str(name).encode(), lib.SIGKILL, 0)
-        if lib.ESLURM_ALREADY_DONE in (rc, ffi.errno if rc < 0 else rc):
-            said()
-            return
-        self._check(rc, "cancelling")
-
-    def _do(self, what: str, function: Any, *args: int) -> None:
-        """An action with one answer."""
-        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args)
-        self._check(rc, what)
-
-    def _do_to_tasks(self, what: str, function: Any, *args: int) -> None:
-        """An action with an answer for each task, where the job is an array."""
-        out = ffi.new("job_array_resp_msg_t **")
-        rc = _runtime.call(function, self._of(), str(self._id).encode(), *args, out)
-        code = rc if rc > 0 else ffi.errno
-        answers = ffi.gc(out[0], lib.slurm_free_job_array_resp) if out[0] else None
-        if rc and code == lib.SLURM_UNEXPECTED_MSG_ERROR:
-            # So libslurm says that there is no such job, and that nobody answers: ask which.
-            try:
-                Job.load(_convert.first_id(self._id, several=True))
-            except RPCError as error:
-                code = error.errno
-            raise rpc_error(code, 0, f"{what} job {self._id}")
-        self._check(rc, what)
-        if answers is None:
-            return
-        detail = f"{what} job {self._id}"
-        errors = {
-            ffi.string(answers.job_array_id[i]).decode(): rpc_error(code, 0, detail)
-            for i in range(answers.job_array_count)
-            if (code := answers.error_code[i])
-        }
-        if errors and answers.job_array_count == 1:
-            raise next(iter(errors.values()))
-        if errors:
-            raise TaskErrors(errors, detail)
-
-    def _refuse_cluster(self, other: str | None) -> None:
-        """Raises that the job is not of the cluster in use."""
-        msg = (
-            f"job {self._id} is of the cluster {self._cluster}, and Slurm is in use with {other}: "
-            "call slurmpy.init() with its configuration"
-        )
-        raise ConfigurationError(msg)
+            job.reload()
+        return Target(self._id, self._cluster, str(job._id))
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes by name, without steps and statistics.
@@ -1048,11 +1040,15 @@ class Job(Record):
         return _restore, (type(self), members, self._cluster, owner.now, self.group_name)
 
 
+def _records(message: Any, name: int | str) -> list[Any]:
+    """The records of a message that a name is of."""
+    records = [message.job_array + i for i in range(message.record_count)]
+    return [ptr for ptr in records if _is_named(ptr, name)] if isinstance(name, str) else records
+
+
 def _choose(message: Any, wanted: int | str) -> Any:
     """The record of a message that a name stands for, of all that Slurm gives for it."""
-    records = [message.job_array + i for i in range(message.record_count)]
-    if isinstance(wanted, str):
-        records = [ptr for ptr in records if _is_named(ptr, wanted)]
+    records = _records(message, wanted)
     if not records:
         raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, f"loading job {wanted}")
     return min(

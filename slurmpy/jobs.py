@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 
-from slurmpy import _convert, _runtime
+from slurmpy import _control, _convert, _runtime
 from slurmpy._convert import Unlimited
 from slurmpy._ffi import ffi, lib
 from slurmpy._records import Snapshot, closed, load_message
-from slurmpy.errors import ClosedError, check, said
+from slurmpy.errors import ClosedError, SlurmError, check, said
 from slurmpy.job import Job, detach
 
 TYPE_CHECKING = False
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar, Union, overload
 
     from typing_extensions import TypeGuard
+
+    from slurmpy.submission import JobSubmitDescription
 
     T = TypeVar("T")
 
@@ -365,6 +367,201 @@ class Jobs:
                 job = old.job(old.clusters[cluster], job_id)
                 detach(job)
                 new.add(cluster, job, made=old.has_made(job))
+
+    # ---- what is done to all of them ----
+
+    def cancel(self) -> None:
+        """Cancels the jobs (``slurm_kill_jobs``, before Slurm 23.11.6 ``slurm_kill_job2``).
+
+        A job that has ended already stays as it is, which is no error. From Slurm 23.11.6 on
+        thousands of one's own jobs go into one call, once they are loaded; before, each is a call.
+
+        Raises:
+            JobErrors: Some of the jobs refused, with the error of each; the others were cancelled.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("9998,9999").cancel()
+            Traceback (most recent call last):
+                ...
+            slurmpy.JobErrors: cancelling 2 of 2 jobs: 9998: Invalid job id specified ...
+        """
+        self._do(_control.cancel())
+
+    def send_signal(self, signal: str | int, steps: str = "children", hurry: bool = False) -> None:
+        """Sends a signal to the processes of the jobs (the calls of `cancel`).
+
+        Args:
+            signal: A signal by name (``"SIGUSR1"``, ``"usr1"``), number or `signal.Signals`.
+            steps: ``"children"``, all steps but the batch script; ``"batch"``, the batch script
+                alone; or ``"all"``.
+            hurry: Whether no burst buffer data is staged out.
+
+        Raises:
+            ValueError: There is no such signal, or no such choice of steps; nothing was sent.
+            TypeError: An argument is of another type; nothing was sent.
+            JobErrors: Some of the jobs refused, with the error of each; the others have got it.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs([job_id]).send_signal("SIGCONT")
+        """
+        self._do(_control.send_signal(signal, steps, hurry))
+
+    def hold(self, mode: str | None = None) -> None:
+        """Keeps the jobs from being started (``slurm_update_job2``).
+
+        Slurm takes one job a call, or several tasks of one array, as with the actions below.
+
+        Args:
+            mode: ``"admin"``, which is the default: only an administrator can release the jobs; or
+                ``"user"``: the user can, too.
+
+        Raises:
+            ValueError: There is no such mode; nothing was sent.
+            TypeError: The mode is no text; nothing was sent.
+            JobErrors: Some of the jobs refused, with the error of each; the others are held.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs("9998,9999").hold("user")
+            Traceback (most recent call last):
+                ...
+            slurmpy.JobErrors: holding 2 of 2 jobs: 9998: Invalid job id specified ...
+        """
+        self._do(_control.hold(mode))
+
+    def release(self) -> None:
+        """Lets the jobs be started that were held (``slurm_update_job2``).
+
+        Raises:
+            JobErrors: Some of the jobs refused, with the error of each.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs().release()
+        """
+        self._do(_control.release())
+
+    def requeue(self, hold: bool = False) -> None:
+        """Puts the jobs back into the queue (``slurm_requeue2``).
+
+        Args:
+            hold: Whether they are held there.
+
+        Raises:
+            TypeError: ``hold`` is no bool; nothing was sent.
+            JobErrors: Some of the jobs refused, with the error of each.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs().requeue(hold=True)
+        """
+        self._do(_control.requeue(hold))
+
+    def suspend(self) -> None:
+        """Suspends the jobs (``slurm_suspend2``).
+
+        Raises:
+            JobErrors: Some of the jobs refused, with the error of each; the others are suspended.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs().suspend()
+        """
+        self._do(_control.suspend())
+
+    def unsuspend(self) -> None:
+        """Lets the jobs go on that were suspended (``slurm_resume2``).
+
+        Raises:
+            JobErrors: Some of the jobs refused, with the error of each.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs().unsuspend()
+        """
+        self._do(_control.unsuspend())
+
+    def modify(self, changes: JobSubmitDescription) -> None:
+        """Changes every job (``slurm_update_job2``; one call for several tasks of an array).
+
+        Args:
+            changes: What to change, as for `Job.modify`.
+
+        Raises:
+            TypeError: It is no `JobSubmitDescription`.
+            ValueError: There is something wrong in it; nothing was sent.
+            JobErrors: Some of the jobs refused, with the error of each.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs, JobSubmitDescription
+            >>> Jobs([job_id]).modify(JobSubmitDescription(time_limit="1-00:00:00"))
+        """
+        from slurmpy.submission import changes_of
+
+        message = changes_of(changes)
+        self._do(_control.modify(message))
+
+    def notify(self, msg: str) -> None:
+        """Writes a message to the output of each job (``slurm_notify_job``, one call a job).
+
+        Args:
+            msg: The message, of at most 7900 bytes; of more, Slurm would keep the end.
+
+        Raises:
+            ValueError: The message has a NUL character, or is too long; nothing was sent.
+            TypeError: It is no text; nothing was sent.
+            JobErrors: Some of the jobs refused, with the error of each.
+            ControllerUnreachable: The controller did not answer, and nothing was done.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> from slurmpy import Jobs
+            >>> Jobs([job_id]).notify("The cluster goes down at six.")
+        """
+        self._do(_control.notify(msg))
+
+    def _do(self, action: _control.Action) -> None:
+        """Does something to all jobs that are there now."""
+        table = self._open()
+        if not len(table):
+            return
+        _runtime.ensure()
+        local = _local()
+        targets: dict[Key, _control.Target | SlurmError] = {}
+        for cluster, job in table.jobs():
+            key = job._id if cluster == local else (cluster, job._id)
+            try:
+                targets[key] = job._numbered() if action.by_id else job._target()
+            except SlurmError as error:
+                targets[key] = error
+        _control.do_to_all(targets, action)
 
     def _open(self) -> _Table:
         """The table, or an error where the collection was closed."""

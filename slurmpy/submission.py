@@ -971,5 +971,19 @@ class JobSubmitDescription(_Description):
         return ["sbatch", *_sbatch.words(self.options, self._values, self._checked())]
 
 
+def changes_of(changes: JobSubmitDescription) -> Message:
+    """What `Job.modify` sends.
+
+    Raises:
+        TypeError: It is no description.
+        ValueError: There is something wrong in it.
+    """
+    kind: type = type(changes)
+    if not issubclass(kind, JobSubmitDescription):
+        msg = f"changes have to be a JobSubmitDescription, not {kind.__name__}"
+        raise TypeError(msg)
+    return changes._changes()
+
+
 # Both say that they are the package's, as all that is public does.
 Forecast.__module__ = JobSubmitDescription.__module__ = "slurmpy"

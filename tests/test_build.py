@@ -279,6 +279,18 @@ def test_declarations_of_every_major(include: Path, version: str) -> None:
     assert not {f"function slurm_{name}" for name in UNSTABLE} & set(found)
 
 
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [("22.05.8", False), ("23.11.5", False), ("23.11.6", True), ("24.05.0", True)],
+)
+def test_signals_to_many_came_with_a_micro_version(
+    include: Path, version: str, *, has: bool
+) -> None:
+    found = parsed(include, version)
+    for name in ("function slurmpy_kill_jobs", "typedef kill_jobs_resp_msg_t"):
+        assert (name in found) is has
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_structs_of_slurm_are_declared_in_part(include: Path, version: str) -> None:
     structs = {

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, Callable
 import pytest
 
 import slurmpy
-from slurmpy import AccessDenied, InvalidJobId, Job, Jobs, RPCError, TaskErrors
+from slurmpy import (
+    AccessDenied,
+    InvalidJobId,
+    Job,
+    JobErrors,
+    Jobs,
+    RPCError,
+    TaskErrors,
+    _control,
+)
+from slurmpy._ffi import lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,7 +115,8 @@ class Queue:
             "squeue", "-h", "-r", "--states=all", f"--jobs={array}", f"--format=%K {code}"
         )
         pairs = (row.split(maxsplit=1) for row in rows.splitlines())
-        return {int(task): text for task, text in pairs}
+        # An array whose waiting tasks were all cancelled is a row without a task.
+        return {int(task): text for task, text in pairs if task != "N/A"}
 
     def states(self, array: int) -> dict[int, str]:
         return self.column(array, "%T")
@@ -191,6 +202,50 @@ def test_cancel_of_a_job_that_completed(queue: Queue) -> None:
     wait(lambda: queue.state(number) == "COMPLETED")
     Job(number).cancel()
     assert queue.state(number) == "COMPLETED"
+
+
+# ---- wait ----
+
+
+@pytest.mark.parametrize(
+    ("command", "state", "code"), [("true", "COMPLETED", 0), ("exit 3", "FAILED", 3)]
+)
+def test_wait(queue: Queue, command: str, state: str, code: int) -> None:
+    number = queue.submit("--hold", f"--wrap=sleep 1; {command}")
+    job = Job(number)
+    with pytest.raises(TimeoutError, match=f"job {number} .* after 0.3 s: its state is PENDING"):
+        job.wait(timeout=0.3)
+    job.release()
+    assert job.wait(timeout=60) is job
+    assert (job.state, job.exit_code) == (queue.state(number), code) == (state, code)
+    # It has ended: there is nothing to wait for.
+    began = time.monotonic()
+    Job(number).wait()
+    assert time.monotonic() - began < 5
+
+
+def test_wait_for_an_array(queue: Queue) -> None:
+    number = queue.submit("--array=0-2%1", "--wrap=sleep $SLURM_ARRAY_TASK_ID")
+    task = Job(f"{number}_0").wait(timeout=60)
+    assert task.array_task_id == 0
+    assert len(queue.with_state(number, "COMPLETED")) < 3
+    Job(number).wait(timeout=60)
+    assert queue.states(number) == dict.fromkeys(range(3), "COMPLETED")
+
+
+def test_wait_for_a_task_with_the_arrays_id(queue: Queue) -> None:
+    number = queue.submit("--array=0-1", "--wrap=sleep $((2 - 2 * SLURM_ARRAY_TASK_ID))")
+    wait(lambda: len(queue.with_state(number, "PENDING")) == 0)
+    last = next(job for job in Jobs.load().values() if job.id == number)
+    assert last.array_task_id == 1
+    last.wait(timeout=60)
+    assert queue.states(number)[1] == "COMPLETED"
+    assert last.id == number
+
+
+def test_wait_for_a_job_that_is_not_there() -> None:
+    with pytest.raises(InvalidJobId):
+        Job(UNKNOWN).wait()
 
 
 # ---- signals ----
@@ -732,3 +787,485 @@ print(json.dumps([outcome(Job(number), "release") for number in ({admins}, {user
     assert queue.value(admins, "Reason") == "JobHeldAdmin"
     assert queue.value(admins, "Priority") == "0"
     assert queue.value(users, "Priority") != "0"
+
+
+# ---- many at once ----
+
+
+MANY: dict[str, Callable[[Jobs], object]] = {
+    "cancel": Jobs.cancel,
+    "send_signal": lambda jobs: jobs.send_signal("SIGUSR1", steps="all"),
+    "hold": Jobs.hold,
+    "hold for the user": lambda jobs: jobs.hold(mode="user"),
+    "release": Jobs.release,
+    "requeue": Jobs.requeue,
+    "requeue held": lambda jobs: jobs.requeue(hold=True),
+    "suspend": Jobs.suspend,
+    "unsuspend": Jobs.unsuspend,
+    "notify": lambda jobs: jobs.notify("never to be seen"),
+}
+
+every_action_on_many = pytest.mark.parametrize("action", MANY.values(), ids=MANY)
+
+
+def loaded(*ids: int) -> Jobs:
+    """These jobs, with all that is known of them."""
+    jobs = Jobs.load()
+    return Jobs([jobs[number] for number in ids])
+
+
+def names(error: JobErrors) -> dict[Any, str]:
+    """The name of each job's error."""
+    assert all(isinstance(one, RPCError) for one in error.errors.values())
+    return {key: one.name for key, one in error.errors.items() if isinstance(one, RPCError)}
+
+
+def calls(cluster: LocalCluster) -> dict[str, int]:
+    """How many calls of each kind slurmctld has had."""
+    rows = re.findall(r"^\s+(REQUEST_\w+)\s.*count:(\d+)", cluster.run("sdiag"), re.MULTILINE)
+    return {name: int(count) for name, count in rows}
+
+
+@pytest.mark.parametrize("make", [Jobs, lambda ids: loaded(*ids)], ids=["ids", "loaded"])
+def test_cancel_many(queue: Queue, make: Callable[[list[int]], Jobs]) -> None:
+    running, ended = queue.sleeper(), queue.submit("--wrap=true")
+    waiting = [queue.submit("--hold", "--wrap=true") for _ in range(20)]
+    number = queue.submit("--array=0-9%2", "--wrap=sleep 300")
+    other = queue.submit("--hold", "--wrap=true")
+    wait(lambda: len(queue.with_state(number, "RUNNING")) == 2)
+    wait(lambda: queue.state(ended) == "COMPLETED")
+    array = [job.id for job in Jobs.load().values() if job.array_id == number]
+    jobs = make([running, ended, *waiting, *array])
+    jobs.cancel()
+    assert {queue.state(one) for one in waiting} == {"CANCELLED"}
+    wait(lambda: queue.state(running) == "CANCELLED")
+    wait(lambda: set(queue.states(number).values()) == {"CANCELLED"})
+    assert (queue.state(ended), queue.state(other)) == ("COMPLETED", "PENDING")
+    # They have ended, which is what was asked for.
+    jobs.cancel()
+    jobs.frozen = True  # else these would be all jobs that there are
+    jobs.reload().cancel()
+    assert queue.state(other) == "PENDING"
+
+
+def test_failures_of_many_are_all_reported(queue: Queue) -> None:
+    waiting = [queue.submit("--hold", "--wrap=true") for _ in range(3)]
+    running = queue.sleeper()
+    gone = [UNKNOWN, UNKNOWN + 1]
+    jobs = Jobs([gone[0], running, waiting[0], gone[1], waiting[1]])
+    with pytest.raises(JobErrors, match="suspending 4 of 5 jobs") as caught:
+        jobs.suspend()
+    assert queue.state(running) == "SUSPENDED"
+    pending = dict.fromkeys(waiting[:2], "ESLURM_JOB_PENDING")
+    unknown = dict.fromkeys(gone, "ESLURM_INVALID_JOB_ID")
+    assert names(caught.value) == {**pending, **unknown}
+    # In the order of the collection, and each as the job's own method raises it.
+    assert list(caught.value.errors) == [gone[0], waiting[0], gone[1], waiting[1]]
+    for number, error in caught.value.errors.items():
+        with pytest.raises(type(error)) as alone:
+            jobs[number].suspend()
+        assert str(alone.value) == str(error)
+        assert str(number) in str(caught.value)
+    with pytest.raises(JobErrors) as caught:
+        jobs.cancel()
+    assert names(caught.value) == unknown
+    wait(lambda: queue.state(running) == "CANCELLED")
+    assert [queue.state(one) for one in waiting] == ["CANCELLED", "CANCELLED", "PENDING"]
+
+
+def test_signal_to_many(queue: Queue) -> None:
+    folder = queue.cluster.folder
+    script = folder / "many-listener.sh"
+    script.write_text(LISTENER.replace('"$1"', '"$1-$SLURM_JOB_ID"'))
+    ids = [queue.submit(str(script), f"{folder}/many") for _ in range(3)]
+    ended = queue.submit("--wrap=true")
+    heard = {number: folder / f"many-{number}" for number in ids}
+    wait(lambda: all(lines(path) for path in heard.values()))
+    wait(lambda: queue.state(ended) == "COMPLETED")
+    with pytest.raises(JobErrors) as caught:
+        Jobs([*ids[:2], ended]).send_signal("SIGUSR1", "batch")
+    # Unlike a cancellation, a signal that nobody gets is an error.
+    assert names(caught.value) == {ended: "ESLURM_ALREADY_DONE"}
+    Jobs(ids).send_signal("USR2", steps="batch", hurry=True)
+    wait(lambda: all("batch USR2" in lines(path) for path in heard.values()))
+    got = [lines(path) for path in heard.values()]
+    assert got == [["batch ready", "batch USR1", "batch USR2"]] * 2 + [
+        ["batch ready", "batch USR2"]
+    ]
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(None, "JobHeldAdmin"), ("user", "JobHeldUser")])
+def test_hold_and_release_of_many(queue: Queue, mode: str | None, reason: str) -> None:
+    ids = [queue.submit("--begin=now+1hour", "--wrap=true") for _ in range(3)]
+    array = queue.submit("--array=0-4", "--begin=now+1hour", "--wrap=true")
+    jobs = loaded(*ids[:2], array)
+    jobs.hold(mode)
+    held = [queue.value(number, "Reason") for number in ids]
+    assert held[:2] == [reason, reason]
+    assert held[2] != reason
+    assert queue.held(array) == {0, 1, 2, 3, 4}
+    jobs.release()
+    assert "0" not in [queue.value(number, "Priority") for number in ids]
+    assert queue.held(array) == set()
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_requeue_of_many(queue: Queue, *, hold: bool) -> None:
+    ids = [queue.submit("--requeue", "--wrap=sleep 300") for _ in range(2)]
+    array = queue.submit("--requeue", "--array=0-2", "--wrap=sleep 300")
+    stays = queue.sleeper("--no-requeue")
+    wait(lambda: {queue.state(one) for one in ids} == {"RUNNING"})
+    wait(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
+    tasks = {job.array_task_id: job.id for job in Jobs.load().values() if job.array_id == array}
+    with pytest.raises(JobErrors) as caught:
+        loaded(*ids, stays, tasks[0], tasks[2]).requeue(hold=hold)
+    assert names(caught.value) == {stays: "ESLURM_DISABLED"}
+    wait(lambda: {queue.state(one) for one in ids} == {"PENDING"})
+    restarts = [queue.value(f"{array}_{task}", "Restarts") for task in range(3)]
+    assert restarts == ["1", "0", "1"]
+    if hold:
+        wait(lambda: queue.held(array) == {0, 2})
+    assert queue.state(stays) == "RUNNING"
+
+
+def test_suspend_and_unsuspend_of_many(queue: Queue, array: int) -> None:
+    number = queue.sleeper()
+    records = [job.id for job in Jobs.load().values() if job.array_id == array]
+    jobs = loaded(number, *records)
+    with pytest.raises(JobErrors) as caught:
+        jobs.suspend()
+    # The tasks that wait are one record.
+    assert names(caught.value) == {array: "ESLURM_JOB_PENDING"}
+    assert queue.with_state(array, "SUSPENDED") == {0, 1}
+    assert queue.state(number) == "SUSPENDED"
+    jobs.remove(array)
+    jobs.unsuspend()
+    assert queue.with_state(array, "RUNNING") == {0, 1}
+    assert queue.state(number) == "RUNNING"
+
+
+def test_notify_many(queue: Queue) -> None:
+    out = [queue.cluster.folder / f"told-{i}" for i in range(2)]
+    ids = [queue.submit(f"--output={path}", "--wrap=echo started; sleep 300") for path in out]
+    wait(lambda: all("started" in lines(path) for path in out))
+    waiting = queue.submit("--hold", "--wrap=true")
+    with pytest.raises(JobErrors) as caught:
+        Jobs([waiting, *ids]).notify("to all of you")
+    assert list(caught.value.errors) == [waiting]
+    wait(lambda: all("to all of you" in path.read_text() for path in out))
+
+
+def test_each_record_stands_for_its_own_tasks(queue: Queue, array: int) -> None:
+    jobs = Jobs.load()
+    own = [job for job in jobs.values() if job.array_id == array]
+    # The record of the tasks that wait has the array's id.
+    Jobs([job for job in own if job.state == "PENDING"]).cancel()
+    assert queue.with_state(array, "RUNNING") == {0, 1}
+    # There is nothing left of it, and it is not the whole array.
+    rest = [job for job in Jobs.load().values() if job.id == array]
+    Jobs(rest).cancel()
+    for job in rest:
+        job.cancel()
+    assert queue.with_state(array, "RUNNING") == {0, 1}
+    [task] = [job for job in own if job.array_task_id == 1]
+    Jobs([task]).cancel()
+    wait(lambda: queue.with_state(array, "CANCELLED") >= {1})
+    assert queue.with_state(array, "RUNNING") == {0}
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_last_task_has_the_id_of_the_array(queue: Queue, *, many: bool) -> None:
+    array = queue.submit("--array=0-2", "--wrap=sleep 300")
+    wait(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
+    job = Jobs.load()[array]
+    last = job.array_task_id
+    assert last is not None
+    for action, state in ("suspend", "SUSPENDED"), ("unsuspend", "RUNNING"):
+        getattr(Jobs([job]) if many else job, action)()
+        others = {task: "RUNNING" for task in range(3) if task != last}
+        assert queue.states(array) == {**others, last: state}
+    # Processes that were stopped may take KillWait to end.
+    (Jobs([job]) if many else job).cancel()
+    wait(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {last})
+    assert len(queue.with_state(array, "RUNNING")) == 2
+    # By its id alone it is the whole array, as for scancel.
+    Job(array).cancel()
+    wait(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {0, 1, 2})
+
+
+@pytest.mark.parametrize("make", [Job, Job.load, lambda number: Jobs([Job.load(number)])])
+def test_task_by_the_id_of_its_record(queue: Queue, array: int, make: Callable[[int], Any]) -> None:
+    [task] = [
+        job for job in Jobs.load().values() if (job.array_id, job.array_task_id) == (array, 1)
+    ]
+    assert task.id != array
+    make(task.id).suspend()
+    assert queue.with_state(array, "SUSPENDED") == {1}
+    make(task.id).unsuspend()
+    make(task.id).cancel()
+    wait(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {1})
+    assert 0 in queue.with_state(array, "RUNNING")
+
+
+def test_answers_for_many_tasks_are_told_apart(queue: Queue) -> None:
+    # slurmctld cuts the tasks that it answers for: "900,902,904,906,908,910,91...".
+    script = "#!/bin/sh\n[ $((SLURM_ARRAY_TASK_ID % 2)) = 0 ] || sleep 300\n"
+    array = queue.submit("--array=900-915", script=script)
+    even, odd = set(range(900, 916, 2)), set(range(901, 916, 2))
+    wait(lambda: queue.with_state(array, "RUNNING") == odd)
+    wait(lambda: queue.with_state(array, "COMPLETED") == even)
+    jobs = Jobs([job for job in Jobs.load().values() if job.array_id == array])
+    before = calls(queue.cluster).get("REQUEST_SUSPEND", 0)
+    with pytest.raises(JobErrors) as caught:
+        jobs.suspend()
+    assert {jobs[number].array_task_id for number in caught.value.errors} == even
+    assert set(names(caught.value).values()) == {"ESLURM_ALREADY_DONE"}
+    assert queue.with_state(array, "SUSPENDED") == odd
+    assert calls(queue.cluster)["REQUEST_SUSPEND"] - before < 5
+
+
+def test_tasks_whose_array_has_no_record_of_its_own(queue: Queue) -> None:
+    """Slurm finds no such array then, and the tasks by their own ids."""
+    array = queue.submit("--array=0-2", "--wrap=sleep 300")
+    wait(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
+    jobs = Jobs([job for job in Jobs.load().values() if job.array_id == array and job.id != array])
+    last = jobs[next(iter(jobs))].array_task_id
+    assert last is not None
+    # As if the array's own record had been forgotten: an id that there is none of.
+    targets: dict[Any, Any] = {
+        job.id: job._target()._replace(array=UNKNOWN, name=f"{UNKNOWN}_{job.array_task_id}")
+        for job in jobs.values()
+    }
+    _control.do_to_all(targets, _control.suspend())
+    assert len(queue.with_state(array, "SUSPENDED")) == 2
+
+
+@pytest.mark.skipif(not hasattr(lib, "slurmpy_kill_jobs"), reason="Slurm 23.11.6 and newer")
+def test_many_are_cancelled_in_one_call(queue: Queue) -> None:
+    ids = [queue.submit("--hold", "--wrap=true") for _ in range(30)]
+    before = calls(queue.cluster)
+    with pytest.raises(JobErrors) as caught:
+        Jobs([*ids, UNKNOWN]).cancel()
+    assert names(caught.value) == {UNKNOWN: "ESLURM_INVALID_JOB_ID"}
+    after = calls(queue.cluster)
+    assert after.get("REQUEST_KILL_JOBS", 0) - before.get("REQUEST_KILL_JOBS", 0) == 1
+    assert after.get("REQUEST_KILL_JOB", 0) == before.get("REQUEST_KILL_JOB", 0)
+    assert {queue.state(number) for number in ids} == {"CANCELLED"}
+
+
+def test_what_slurm_does_not_take_together_goes_by_itself(queue: Queue) -> None:
+    ids = [queue.submit("--hold", "--wrap=true") for _ in range(2)]
+    targets: dict[Any, Any] = {number: Job(number)._target() for number in ids}
+    # No name of a job's: where Slurm takes many, it refuses them all.
+    targets[UNKNOWN] = targets[ids[0]]._replace(job_id=UNKNOWN, name=f"{UNKNOWN}x")
+    with pytest.raises(JobErrors) as caught:
+        _control.do_to_all(targets, _control.cancel())
+    assert list(caught.value.errors) == [UNKNOWN]
+    assert {queue.state(number) for number in ids} == {"CANCELLED"}
+
+
+def test_heterogeneous_job_among_many(queue: Queue) -> None:
+    script = queue.cluster.folder / "components.sh"
+    script.write_text("#!/bin/sh\nsleep 300\n")
+    leader = queue.submit("--hold", "-n1", ":", "--hold", "-n2", str(script))
+    # Waiting components go with their leader, whichever comes first.
+    loaded(leader + 1, leader).cancel()
+    assert queue.state(f"{leader}+0") == queue.state(f"{leader}+1") == "CANCELLED"
+
+
+@every_action_on_many
+def test_closed_and_empty_collections(
+    queue: Queue, running: int, action: Callable[[Jobs], object]
+) -> None:
+    keys = ("JobState", "Restarts", "Priority")
+    before = {key: queue.value(running, key) for key in keys}
+    with Jobs.load() as jobs:
+        job = jobs[running]
+    with pytest.raises(slurmpy.ClosedError):
+        action(jobs)
+    # A job of a collection that was closed, in one that was not.
+    with pytest.raises(JobErrors) as caught:
+        action(Jobs([job]))
+    assert {key: type(error) for key, error in caught.value.errors.items()} == {
+        running: slurmpy.ClosedError
+    }
+    action(Jobs())
+    assert {key: queue.value(running, key) for key in keys} == before
+    assert not lines(queue.cluster.folder / "unchanged")
+
+
+@every_action_on_many
+def test_jobs_of_another_cluster_among_many(
+    queue: Queue, running: int, action: Callable[[Jobs], object]
+) -> None:
+    job = copy.copy(Job.load(running))
+    job._cluster = "other"
+    keys = ("JobState", "Restarts", "Priority", "SuspendTime")
+    before = {key: queue.value(running, key) for key in keys}
+    with pytest.raises(JobErrors) as caught:
+        action(Jobs([job, Job(UNKNOWN)]))
+    error = caught.value.errors["other", running]
+    assert isinstance(error, slurmpy.ConfigurationError)
+    assert "other" in str(error)
+    assert isinstance(caught.value.errors[UNKNOWN], InvalidJobId)
+    assert {key: queue.value(running, key) for key in keys} == before
+    assert not lines(queue.cluster.folder / "unchanged")
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        (lambda it: it.send_signal("SIGFOO"), ValueError),
+        (lambda it: it.send_signal(None), TypeError),
+        (lambda it: it.send_signal(1.5), TypeError),
+        (lambda it: it.send_signal("USR1", "none"), ValueError),
+        (lambda it: it.send_signal("USR1", ["batch"]), TypeError),
+        (lambda it: it.send_signal("USR1", None), TypeError),
+        (lambda it: it.send_signal("USR1", hurry="no"), TypeError),
+        (lambda it: it.hold("root"), ValueError),
+        (lambda it: it.hold(["user"]), TypeError),
+        (lambda it: it.hold(5), TypeError),
+        (lambda it: it.requeue("no"), TypeError),
+        (lambda it: it.requeue(None), TypeError),
+        (lambda it: it.notify(None), TypeError),
+        (lambda it: it.notify(b"hello"), TypeError),
+        (lambda it: it.notify("one\0two"), ValueError),
+        (lambda it: it.notify("x" * 7901), ValueError),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_sent(
+    queue: Queue, action: Callable[[Any], object], error: type[Exception]
+) -> None:
+    sent = "REQUEST_(KILL_JOBS?|UPDATE_JOB|SUSPEND|JOB_REQUEUE|JOB_NOTIFY|JOB_INFO_SINGLE)"
+    before = calls(queue.cluster)
+    for it in Job(UNKNOWN), Jobs([UNKNOWN]), Jobs():
+        with pytest.raises(error) as caught:
+            action(it)
+        assert type(caught.value) is error
+        # It says what to pass.
+        assert re.search("'children'|'user'|True or False|NUL|a str|a name|7900", str(caught.value))
+    after = calls(queue.cluster)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert not [name for name in changed if re.fullmatch(sent, name)]
+
+
+def test_longest_message(queue: Queue) -> None:
+    out = queue.cluster.folder / "longest"
+    number = queue.submit(f"--output={out}", "--wrap=echo started; sleep 300")
+    wait(lambda: "started" in lines(out))
+    text = "first" + "x" * (7900 - 9) + "last"
+    Job(number).notify(text)
+    wait(lambda: text in out.read_text())
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can become another user")
+def test_many_jobs_of_another_user(slurm_cluster: LocalCluster, queue: Queue, running: int) -> None:
+    options = ("--uid=bin", "--chdir=/", "--begin=now+1hour", "--wrap=true")
+    own, more = queue.submit(*options), [queue.submit(*options) for _ in range(10)]
+    keys = ("JobState", "Restarts", "Priority", "SuspendTime")
+    before = {key: queue.value(running, key) for key in keys}
+    counts = calls(slurm_cluster)
+    found = as_user(
+        slurm_cluster,
+        int(slurm_cluster.run("id", "-u", "bin")),
+        f"""
+all_jobs = Jobs.load()
+mine = Jobs([all_jobs[number] for number in {more}])
+mine.add(all_jobs[{running}])
+
+def outcomes(name, *args, jobs=Jobs([{running}, {own}, {UNKNOWN}])):
+    try:
+        return getattr(jobs, name)(*args)
+    except slurmpy.JobErrors as error:
+        return {{key: type(one).__name__ for key, one in error.errors.items()}}
+
+print(json.dumps({{
+    "hold": outcomes("hold", "user"),
+    "release": outcomes("release"),
+    "cancel": outcomes("cancel"),
+    "mine": outcomes("cancel", jobs=mine),
+}}))
+""",
+    )
+    assert found.pop("mine") == {str(running): "AccessDenied"}
+    assert {queue.state(number) for number in more} == {"CANCELLED"}
+    if hasattr(lib, "slurmpy_kill_jobs"):
+        # One's own go in one call. slurmctld 24.11 hangs where another user's is among them.
+        after = calls(slurm_cluster)
+        assert after["REQUEST_KILL_JOBS"] - counts.get("REQUEST_KILL_JOBS", 0) == 1
+    refused = {str(running): "AccessDenied", str(UNKNOWN): "InvalidJobId"}
+    assert found == dict.fromkeys(found, refused)
+    assert queue.state(own) == "CANCELLED"
+    assert {key: queue.value(running, key) for key in keys} == before
+
+
+TWO_CLUSTERS = """
+import json, os, pickle, signal, subprocess, sys, time
+import slurmpy
+from slurmpy import Jobs
+from slurmpy.testing import LocalCluster
+
+def states(cluster):
+    return cluster.run("squeue", "-h", "--states=all", "--format=%T").split()
+
+def errors(action):
+    try:
+        action()
+    except slurmpy.JobErrors as error:
+        return [[key, type(one).__name__] for key, one in error.errors.items()]
+
+with LocalCluster(name=sys.argv[1], nodes=1, extra_conf="MessageTimeout=2") as cluster:
+    for _ in range(2):
+        cluster.run("sbatch", "--hold", "--wrap=true")
+    jobs = Jobs.load()
+    if sys.argv[1] == "one":
+        program = [sys.executable, "-c", sys.stdin.read(), "two"]
+        done = subprocess.run(program, input=pickle.dumps(jobs), stdout=subprocess.PIPE, check=True)
+        print(json.dumps([states(cluster), *json.loads(done.stdout)]))
+        sys.exit()
+    both = pickle.load(sys.stdin.buffer) | jobs
+    found = [errors(both.hold), errors(both.cancel), states(cluster)]
+    # Nobody answers: one wait, and not one for each job.
+    os.kill(cluster.daemons["slurmctld"], signal.SIGKILL)
+    for action in Jobs.hold, Jobs.cancel, Jobs.notify:
+        args = ("hello",) if action is Jobs.notify else ()
+        start = time.monotonic()
+        try:
+            action(Jobs(range(1, 30)), *args)
+        except slurmpy.SlurmError as error:
+            found.append([type(error).__name__, time.monotonic() - start < 15])
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_two_clusters_and_one_that_does_not_answer() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_CLUSTERS, "one"],
+        env={**os.environ, "PYTHONPATH": str(HOME)},
+        input=TWO_CLUSTERS,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    others, held, cancelled, states, *unreachable = json.loads(done.stdout)
+    # The jobs have the same ids in both.
+    assert held == cancelled == [[["one", i], "ConfigurationError"] for i in (1, 2)]
+    assert states == ["CANCELLED"] * 2
+    assert others == ["PENDING"] * 2
+    assert unreachable == [["ControllerUnreachable", True]] * 3
+
+
+def test_errors_of_many_travel(running: int) -> None:
+    with pytest.raises(JobErrors) as caught:
+        Jobs(range(900_000, 900_030)).release()
+    error = caught.value
+    again: Any = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(again) is JobErrors
+    assert str(again) == str(error)
+    assert names(again) == names(error)
+    assert len(error.errors) == 30
+    assert str(error).endswith("20 more")
+    assert running not in error.errors

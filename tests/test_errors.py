@@ -34,6 +34,7 @@ CLASSES: dict[type[Exception], tuple[type[Exception], set[type[Exception]]]] = {
     slurmpy.AuthenticationError: (slurmpy.AccessDenied, {PermissionError, OSError}),
     slurmpy.ControllerUnreachable: (slurmpy.RPCError, {ConnectionError, OSError}),
     slurmpy.TaskErrors: (slurmpy.RPCError, set()),
+    slurmpy.JobErrors: (slurmpy.SlurmError, set()),
     slurmpy.ConfigurationError: (slurmpy.SlurmError, {ValueError}),
     slurmpy.NotLoaded: (slurmpy.SlurmError, set()),
     slurmpy.ClosedError: (slurmpy.SlurmError, {ValueError}),
@@ -59,6 +60,10 @@ ERRORS: list[slurmpy.SlurmError] = [
     slurmpy.AuthenticationError(1007, "loading the jobs"),
     slurmpy.ControllerUnreachable(1800, "loading the jobs"),
     slurmpy.TaskErrors({"12_3": slurmpy.InvalidJobId(2017, "holding")}, "holding job 12"),
+    slurmpy.JobErrors(
+        {12: slurmpy.InvalidJobId(2017, "holding"), ("other", 5): slurmpy.ClosedError("words")},
+        "holding 2 of 9 jobs",
+    ),
     slurmpy.ConfigurationError("words"),
     slurmpy.NotLoaded("words"),
     slurmpy.ClosedError("words"),

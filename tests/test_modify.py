@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import slurmpy
-from slurmpy import InvalidJobId, Job, JobSubmitDescription, RPCError, TaskErrors
+from slurmpy import (
+    InvalidJobId,
+    Job,
+    JobErrors,
+    Jobs,
+    JobSubmitDescription,
+    RPCError,
+    TaskErrors,
+)
 from slurmpy._ffi import MAJOR
 
 if TYPE_CHECKING:
@@ -330,3 +338,19 @@ def test_another_user(slurm: Slurm) -> None:
     # An administrator may change it.
     Job(own).modify(JobSubmitDescription(comment="by root"))
     assert Job.load(own).comment == "by root"
+
+
+def test_a_whole_collection(slurm: Slurm) -> None:
+    array, single = slurm.submit("--array=0-3"), slurm.submit()
+    gone = Job(slurm.submit())
+    gone.cancel()
+    jobs = Jobs([array, single, gone.id])
+    with pytest.raises(JobErrors) as caught:
+        jobs.modify(JobSubmitDescription(time_limit=11, ntasks=2))
+    assert set(caught.value.errors) == {gone.id}
+    assert Job.load(array).time_limit == Job.load(single).time_limit == 11
+    with pytest.raises(ValueError, match="script of a job"):
+        jobs.modify(JobSubmitDescription(script="x", time_limit=12))
+    with pytest.raises(TypeError, match="JobSubmitDescription, not str"):
+        jobs.modify("time_limit=12")  # type: ignore[arg-type]
+    assert Job.load(single).time_limit == 11
