@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 100000
+# The tests mostly wait for daemons. What shares a cluster stays with one worker.
+WORKERS ?= 3
 # setuptools warns of every editable installation in a checkout, with ten lines.
 INSTALL = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 BUILT_FROM := pyproject.toml setup.py slurmpy/_build_ffi.py $(wildcard cdefs/*)
@@ -17,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m slurmpy demo
 
 test: lint types docs
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

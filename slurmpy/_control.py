@@ -23,7 +23,7 @@ from slurmpy.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any
 
     from slurmpy._options import Message
@@ -221,16 +221,26 @@ def do(target: Target, action: Action) -> None:
         RPCError: It was refused, or could not be asked for.
         ConfigurationError: The job is of another cluster, or Slurm cannot be used.
     """
+    named = _do(target, action)
+    if named and _absent([named]) and not _is_over(target, action, lib.ESLURM_INVALID_JOB_ID):
+        raise _unknown(target, action)
+
+
+def _do(target: Target, action: Action) -> int:
+    """Does something to a job.
+
+    Returns:
+        The id that Slurm was told where it is yet to be seen that there is such a job, else 0.
+    """
     if not target.name:
         if action.over:
-            return
+            return 0
         raise rpc_error(lib.ESLURM_ALREADY_DONE, 0, f"{action.what} job {target.job_id}")
     # The call for several with one answer does not say whose it is: so each by itself.
     several = isinstance(target.job_id, str) and not (action.answers or action.by_id)
     tasks = _convert.tasks(target.job_id) if several else []
     if len(tasks) <= 1:
-        _do_to_one(target, action)
-        return
+        return _do_to_one(target, action)
     errors: dict[str, RPCError] = {}
     for task in tasks:
         try:
@@ -239,12 +249,14 @@ def do(target: Target, action: Action) -> None:
             errors[task] = error
     if errors:
         raise TaskErrors(errors, f"{action.what} job {target.job_id}")
+    return 0
 
 
-def _do_to_one(target: Target, action: Action) -> None:
-    """Makes the call for a job, or for what Slurm answers for task by task."""
+def _do_to_one(target: Target, action: Action) -> int:
+    """Makes the call for a job, or for what Slurm answers for task by task; returns as `_do`."""
+    name = target.record if action.answers else target.name
     try:
-        answers = _ask(target, target.record if action.answers else target.name, action)
+        answers = _ask(target, name, action)
     except InvalidJobId:
         # Older majors do not take a task's own id for a signal.
         name = "" if action.answers or action.by_id else _name_of_task(target.job_id)
@@ -257,6 +269,32 @@ def _do_to_one(target: Target, action: Action) -> None:
         raise next(iter(errors.values()))
     if errors:
         raise TaskErrors(errors, detail)
+    is_sure = answers or action.by_id
+    return int(name) if not is_sure and name.isdecimal() else 0
+
+
+def _unknown(target: Target, action: Action) -> RPCError:
+    """The error for a job that is not there."""
+    return rpc_error(lib.ESLURM_INVALID_JOB_ID, 0, f"{action.what} job {target.job_id}")
+
+
+def _absent(ids: Collection[int]) -> set[int]:
+    """Those ids that no job has.
+
+    slurmctld answers 0, or that a job has ended, for one that never was where a task of some array
+    happens to be in the same place of its table (seen in 22.05, and in the source of 24.11).
+    """
+    if len(ids) == 1:
+        return {job_id for job_id in ids if _why(job_id) == lib.ESLURM_INVALID_JOB_ID}
+    out = ffi.new("job_info_msg_t **")
+    rc = _runtime.call(lib.slurmpy_load_jobs, 0, 0, out, lib.SHOW_ALL | lib.SHOW_LOCAL)
+    message: Any = ffi.gc(out[0], lib.slurmpy_free_jobs) if rc == 0 else None
+    said()
+    if message is None:
+        # It was told that all is done, and cannot be asked any more.
+        return set()
+    records = [message.job_array[i] for i in range(message.record_count)]
+    return {*ids} - {it for job in records for it in (job.job_id, job.array_job_id, job.het_job_id)}
 
 
 def _ask(target: Target, name: str, action: Action) -> dict[str, int]:
@@ -363,10 +401,11 @@ def do_to_all(targets: Mapping[Key, Target | SlurmError], action: Action) -> Non
     errors = {key: it for key, it in targets.items() if isinstance(it, SlurmError)}
     batches = _batches(jobs, action)
     answered = 0
+    unseen: dict[Key, int] = {}
     while batches:
         batch = batches.pop()
         try:
-            refused = _do_to_batch(batch, action)
+            refused = _do_to_batch(batch, action, unseen)
         except (ControllerUnreachable, AuthenticationError) as error:
             if not answered:
                 raise
@@ -379,6 +418,10 @@ def do_to_all(targets: Mapping[Key, Target | SlurmError], action: Action) -> Non
             continue
         errors.update(refused)
         answered += 1
+    absent = _absent(unseen.values()) if unseen else set()
+    for key, job_id in unseen.items():
+        if job_id in absent and not _is_over(jobs[key], action, lib.ESLURM_INVALID_JOB_ID):
+            errors[key] = _unknown(jobs[key], action)
     if errors:
         raise JobErrors(
             {key: errors[key] for key in targets if key in errors},
@@ -428,8 +471,15 @@ def _batches(jobs: Mapping[Key, Target], action: Action) -> list[dict[Key, Targe
     return batches[::-1]
 
 
-def _do_to_batch(batch: Mapping[Key, Target], action: Action) -> dict[Key, SlurmError] | None:
+def _do_to_batch(
+    batch: Mapping[Key, Target], action: Action, unseen: dict[Key, int]
+) -> dict[Key, SlurmError] | None:
     """Makes one call.
+
+    Args:
+        batch: The jobs.
+        action: What is done.
+        unseen: Takes the ids of those of which it is yet to be seen that they are there.
 
     Returns:
         The errors of those that refused; None where nothing was done, since Slurm does not take
@@ -445,11 +495,13 @@ def _do_to_batch(batch: Mapping[Key, Target], action: Action) -> dict[Key, Slurm
         return _do_to_tasks(batch, action)
     [(key, target)] = batch.items()
     try:
-        do(target, action)
+        named = _do(target, action)
     except (ControllerUnreachable, AuthenticationError):
         raise
     except SlurmError as error:
         return {key: error}
+    if named:
+        unseen[key] = named
     return {}
 
 

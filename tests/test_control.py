@@ -491,6 +491,24 @@ def test_unknown_job(slurm_cluster: LocalCluster, action: Action, name: int | st
 # ---- arrays ----
 
 
+def test_unknown_job_in_the_place_of_an_array(queue: Queue) -> None:
+    """For slurmctld it is done where it has tasks of an array in the same place of its table."""
+    number = queue.submit("--array=0-1", "--wrap=sleep 300")
+    wait(lambda: queue.with_state(number, "RUNNING") == {0, 1})
+    size = int(
+        queue.cluster.run("scontrol", "show", "config").partition("MaxJobCount")[2].split()[1]
+    )
+    unknown = [number + size, number + 2 * size]
+    for action in ACTIONS.values():
+        with pytest.raises(InvalidJobId, match=str(unknown[0])):
+            action(Job(unknown[0]))
+    for to_all in MANY.values():
+        with pytest.raises(JobErrors) as caught:
+            to_all(Jobs([number, *unknown]))
+        assert set(unknown) <= set(caught.value.errors) <= {number, *unknown}
+        assert {type(caught.value.errors[job]) for job in unknown} == {InvalidJobId}
+
+
 def test_name_of_a_task() -> None:
     for name in ("123_4", "123_[1-5]", "123+1"):
         job = Job(name)
