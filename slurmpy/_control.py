@@ -263,6 +263,11 @@ def _do_to_one(target: Target, action: Action) -> int:
         if not name:
             raise
         answers = _ask(target, name, action)
+    except RPCError as error:
+        ended = error.errno == lib.ESLURM_ALREADY_DONE and name.isdecimal()
+        if ended and _absent([int(name)]):
+            raise _unknown(target, action) from None
+        raise
     detail = f"{action.what} job {target.job_id}"
     errors = {task: rpc_error(code, 0, detail) for task, code in answers.items() if code}
     if errors and len(answers) == 1:
