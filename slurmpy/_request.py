@@ -118,9 +118,8 @@ def check_together(values: Values) -> None:
 def _check_job(values: Values) -> None:
     """The same for what only a job that is submitted has."""
     check_together(values)
-    least, most, _ = values.get("nodes", (1, 1, ""))
-    if "ntasks_per_gpu" in values and least != most:
-        msg = "ntasks_per_gpu does not go with a range of nodes: set nodes to one number"
+    if "gpus_per_socket" in values and "sockets_per_node" not in values:
+        msg = "gpus_per_socket goes with sockets_per_node: set it to how many sockets a node has"
         raise ValueError(msg)
     begin, deadline = values.get("begin_time"), values.get("deadline")
     if begin and deadline and deadline < begin:
@@ -163,6 +162,8 @@ class _Counts:
         self.tasks: int = values.get("ntasks", 1)
         self.tasks_set = "ntasks" in values
         self.nodes: str | None = None
+        #: How many tasks there are where the nodes are named, one for each of them.
+        self._named = 0
         if "required_nodes" in values:
             self._require(values)
         per_node = values.get("ntasks_per_node")
@@ -192,6 +193,9 @@ class _Counts:
             self.estimated = self.tasks
         else:
             self.estimated = max(self.estimated, self.tasks)
+        if self._named and not self.tasks_set:
+            self.tasks, self.tasks_set = self._named, True
+            self.estimated = self.tasks
 
     def _require(self, values: Values) -> None:
         text, count, different = ffi.new("char **"), ffi.new("uint32_t *"), ffi.new("uint32_t *")
@@ -209,8 +213,7 @@ class _Counts:
             )
             raise ValueError(msg)
         if _is_arbitrary(values):
-            if not self.tasks_set:
-                self.tasks, self.tasks_set = (count if _NAMED_TWICE else different)[0], True
+            self._named = (count if _NAMED_TWICE else different)[0]
             if _NAMED_TWICE:
                 self.nodes = values["required_nodes"]
         self.nodes_set = True
@@ -252,9 +255,67 @@ def _put_counts(message: Message, values: Values, counts: _Counts) -> None:
         message.text("req_nodes", counts.nodes)
 
 
-def _gpus(text: str) -> int:
-    """How many GPUs there are in a text such as ``tesla:1,volta:5``."""
-    return sum(_convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values())
+def _counts_of_gpus(text: str) -> list[int]:
+    """How many GPUs of each type there are in a text such as ``tesla:1,volta:5``."""
+    return list(_convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values())
+
+
+def _gpus(values: Values, name: str) -> int:
+    return sum(_counts_of_gpus(values[name])) if name in values else 0
+
+
+def _put_nodes_for_gpus(message: Message, values: Values, each: int) -> None:
+    """Sets how many nodes there are where that follows from the GPUs, ``each`` on a node."""
+    desc = message.ptr
+    if "gpus" not in values:
+        return
+    if desc.max_nodes != lib.NO_VAL:
+        # No more nodes than there are GPUs of any one type.
+        desc.max_nodes = min(desc.max_nodes, *_counts_of_gpus(values["gpus"]))
+    count = _gpus(values, "gpus") // each if each else 0
+    if count and (desc.min_nodes == lib.NO_VAL or desc.min_nodes <= count <= desc.max_nodes):
+        desc.min_nodes = desc.max_nodes = count
+
+
+def _put_tasks_for_gpus(message: Message, values: Values, each: int) -> None:
+    """Sets how many tasks there are where there are GPUs for each of them."""
+    desc = message.ptr
+    per_task = _gpus(values, "gpus_per_task")
+    if not per_task:
+        return
+    if desc.num_tasks == lib.NO_VAL and desc.min_nodes == desc.max_nodes != lib.NO_VAL:
+        if "ntasks_per_node" in values:
+            desc.num_tasks = desc.min_nodes * values["ntasks_per_node"]
+        elif "cpus_per_task" not in values:
+            desc.num_tasks = desc.min_nodes
+    if desc.num_tasks == lib.NO_VAL and "gpus" in values:
+        desc.num_tasks = _gpus(values, "gpus") // per_task
+    if each and "ntasks_per_node" not in values:
+        desc.ntasks_per_node = each // per_task
+    if "gpus_per_socket" in values and "ntasks_per_socket" not in values:
+        desc.ntasks_per_socket = _gpus(values, "gpus_per_socket") // per_task
+    if "cpus_per_gpu" in values and "cpus_per_task" not in values:
+        desc.cpus_per_task = values["cpus_per_gpu"] * per_task
+
+
+def _put_tasks_on_gpus(message: Message, values: Values, each: int) -> None:
+    """Sets how many tasks there are where there are tasks for each GPU."""
+    desc = message.ptr
+    per_gpu = values.get("ntasks_per_gpu")
+    if not per_gpu:
+        return
+    fewest = 1 if desc.min_nodes == lib.NO_VAL else desc.min_nodes
+    gpus = max(_gpus(values, "gpus"), each * fewest)
+    if gpus:
+        desc.num_tasks = gpus * per_gpu
+        return
+    if desc.num_tasks == lib.NO_VAL and desc.min_nodes == desc.max_nodes != lib.NO_VAL:
+        desc.num_tasks = desc.min_nodes * per_gpu
+    if desc.num_tasks == lib.NO_VAL:
+        msg = "ntasks_per_gpu says nothing alone: set gpus, ntasks or one number of nodes as well"
+        raise ValueError(msg)
+    if desc.max_nodes != lib.NO_VAL:
+        desc.max_nodes = min(desc.max_nodes, desc.num_tasks // per_gpu)
 
 
 def _put_counts_for_gpus(message: Message, values: Values) -> None:
@@ -262,25 +323,11 @@ def _put_counts_for_gpus(message: Message, values: Values) -> None:
 
     slurmctld works it out as well, but after it has counted the CPUs of the job.
     """
-    desc = message.ptr
-    unset = lib.NO_VAL
-    whole = _gpus(values["gpus"]) if "gpus" in values else 0
     named = _convert.gres(values.get("gres_per_node", ""))
     each = sum(count for name, count in named.items() if name.partition(":")[0] == "gpu")
-    if whole and each and desc.min_nodes == unset:
-        desc.min_nodes = desc.max_nodes = whole // each
-    per_gpu, per_task = values.get("ntasks_per_gpu"), values.get("gpus_per_task")
-    fixed = desc.min_nodes if desc.min_nodes == desc.max_nodes != unset else 0
-    if fixed and desc.num_tasks == unset and (per_gpu or per_task):
-        if per_gpu or "ntasks_per_node" in values:
-            desc.num_tasks = fixed * (per_gpu or values["ntasks_per_node"])
-        elif "cpus_per_task" not in values:
-            desc.num_tasks = fixed
-    whole = max(whole, each * (1 if desc.min_nodes == unset else desc.min_nodes))
-    if per_gpu and whole:
-        desc.num_tasks = whole * per_gpu
-    elif per_task and "gpus" in values and desc.num_tasks == unset:
-        desc.num_tasks = whole // _gpus(per_task)
+    _put_nodes_for_gpus(message, values, each)
+    _put_tasks_for_gpus(message, values, each)
+    _put_tasks_on_gpus(message, values, each)
 
 
 # ---- the environment ----
