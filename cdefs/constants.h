@@ -14,6 +14,7 @@ static const uint64_t MEM_PER_CPU;
 static const uint16_t CORE_SPEC_THREAD;
 
 static const uint32_t JOB_STATE_BASE;
+static const uint32_t JOB_COMPLETING;
 static const uint32_t JOB_PENDING;
 static const uint32_t JOB_RUNNING;
 static const uint32_t JOB_SUSPENDED;

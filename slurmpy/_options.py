@@ -203,7 +203,7 @@ class Option(_Attribute["T"]):
             return parse(value)
         except (TypeError, ValueError) as error:
             msg = f"{self.name} {error}"
-            raise type(error)(msg) from None
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(msg) from None
 
     def put(self, message: Message, value: Any) -> None:
         """Puts a value that was checked into a message."""
@@ -213,7 +213,8 @@ class Option(_Attribute["T"]):
         """The words for sbatch, of a value as it was given and as it was checked."""
         if self.argument == "none":
             return [self.flags[0]] if value else [self.off] if self.off else []
-        shown = self._show(given if self._show is str and isinstance(given, str) else value)
+        as_given = self._show is str and isinstance(given, str) and not isinstance(value, str)
+        shown = self._show(str.__str__(given).strip() if as_given else value)
         if shown is None:
             return []
         bare = not shown and self.argument == "optional"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from slurmpy import _convert
 from slurmpy._convert import Unlimited
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from typing import Any, Union
 
     #: What a comma-separated option takes.
-    Words = Union[str, Iterable[str]]
+    Words = Union[str, Collection[str]]
 
 __all__ = [
+    "absolute",
     "array",
     "boolean",
     "choice",
@@ -37,6 +38,7 @@ __all__ = [
     "frequencies",
     "gpu_binding",
     "gres",
+    "gres_change",
     "group",
     "joined",
     "memory",
@@ -56,6 +58,7 @@ __all__ = [
     "throttle",
     "typed",
     "user",
+    "user_environment",
     "words",
 ]
 
@@ -72,7 +75,13 @@ def text(value: object) -> str:
     if "\0" in value:
         msg = "cannot have a NUL character"
         raise ValueError(msg)
-    return value
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        msg = f"has what is no character: {value[error.start]!r}"
+        raise ValueError(msg) from None
+    # Of an enumeration's members, what they stand for.
+    return str.__str__(value)
 
 
 def path(value: object) -> str:
@@ -81,14 +90,28 @@ def path(value: object) -> str:
 
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    return text(os.fsdecode(value) if isinstance(value, bytes) else value)
+    found = text(os.fsdecode(value) if isinstance(value, bytes) else value)
+    if not found:
+        msg = "cannot be empty"
+        raise ValueError(msg)
+    return found
+
+
+def absolute(value: object) -> str:
+    """The path of a folder, as slurmctld keeps it."""
+    found = path(value)
+    if not found.startswith("/"):
+        msg = f"of a job that was submitted has to be an absolute path, not {found!r}"
+        raise ValueError(msg)
+    return found
 
 
 def words(value: object, separators: str = ",") -> list[str]:
     """The items of a list, or of a text with commas between them."""
     if isinstance(value, str):
         return re.split(f"[{separators}]", text(value))
-    if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
+    # No iterator, which a second look would find empty.
+    if not isinstance(value, Collection) or isinstance(value, (bytes, Mapping)):
         msg = f"has to be a list of texts or one text, not {_kind(value)}"
         raise TypeError(msg)
     return [text(item) for item in value]
@@ -184,7 +207,7 @@ def flags(names: Mapping[str, int], *, alone: str = "") -> Callable[[Any], int]:
 # ---- times ----
 
 _CLOCK = re.compile(
-    r"(?:(?P<days>[0-9]{1,7})-(?P<h>[0-9]{1,9})(?::(?P<m>[0-9]{1,9}))?(?::(?P<s>[0-9]{1,9}))?"
+    r"(?:(?P<days>[0-9]{1,7})-(?P<h>[0-9]{0,9})(?::(?P<m>[0-9]{1,9}))?(?::(?P<s>[0-9]{1,9}))?"
     r"|(?P<first>[0-9]{1,9})(?::(?P<second>[0-9]{1,9}))?(?::(?P<third>[0-9]{1,9}))?)"
 )
 _ENDLESS = frozenset(("infinite", "unlimited", "-1"))
@@ -216,7 +239,7 @@ def _duration(value: object, unit: int) -> int | None:
     if isinstance(value, Unlimited):
         return None
     if isinstance(value, dt.timedelta):
-        total = -(-value // dt.timedelta(seconds=1))
+        total = value // dt.timedelta(seconds=1) + bool(value.microseconds)
     elif isinstance(value, str):
         found = _clock(value)
         if found is None:
@@ -261,7 +284,7 @@ _TIME = (
 _MOMENT = re.compile(
     r"now(?:\s*[+-]\s*[0-9]{1,9}\s*(?:(?:second|minute|hour|day|week)s?)?)?"
     rf"|uts[0-9]{{7,12}}|{_DATE}(?:[-T\s]{_TIME})?|{_TIME}(?:\s{_DATE})?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -323,7 +346,8 @@ def array(value: object) -> str:
     """The tasks of an array, such as ``"0-15:4%2"``."""
     found = text(value).strip()
     span = "[0-9]+(?:-[0-9]+(?::[0-9]+)?)?"
-    if not re.fullmatch(rf"{span}(?:,{span})*(?:%[0-9]+)?", found):
+    tasks = rf"{span}(?:,{span})*,?(?:%[0-9]+)?"
+    if not re.fullmatch(rf"{tasks}|\[{tasks}\]", found):
         msg = f"is no list of tasks: {value!r} (such as '0-9', '1,3,5', '0-15:4' or '1-100%5')"
         raise ValueError(msg)
     return found
@@ -418,6 +442,15 @@ def typed(value: object) -> str:
     """GPUs: a number, numbers by type in a text, or a dict of these."""
     item = rf"{_COUNT}|{_GRES_NAME}(?:[:=]{_COUNT})?"
     return ",".join(_tres(value, item, "2, 'tesla:1,volta:5' or {'tesla': 1}"))
+
+
+def gres_change(value: object) -> str:
+    """The same of a job that there is."""
+    found = gres(value)
+    if found == "none":
+        msg = "of a job that was submitted cannot be 'none': name the resources that it is to have"
+        raise ValueError(msg)
+    return found
 
 
 def gres(value: object) -> str:
@@ -602,6 +635,9 @@ def cpu_frequency(value: object) -> tuple[int, int, int]:
     if governor is not None and high is not None and low is None:
         msg = "has to have a range of frequencies, low-high, where it has one and a governor"
         raise ValueError(msg)
+    if low is high is governor is None:
+        msg = f"has nothing in it: {value!r}"
+        raise ValueError(msg)
     least = unset if low is None else _frequency(low)
     most = unset if high is None else _frequency(high)
     if least != unset and _is_above(least, most):
@@ -639,13 +675,19 @@ def dependencies(value: object) -> str:
             if condition == "singleton":
                 items += ["singleton"] if boolean(jobs) else []
             elif condition != "satisfy":
-                names = [jobs] if isinstance(jobs, (int, str)) else list(jobs)
+                names = [jobs] if isinstance(jobs, str) or hasattr(jobs, "__index__") else jobs
+                if not isinstance(names, Collection):
+                    msg = f"has to name jobs by id or in a list, not {jobs!r}"
+                    raise TypeError(msg)
                 items.append(":".join([text(condition), *map(str, names)]))
         found = ("?" if satisfy == "any" else ",").join(items)
     else:
         found = text(value).strip()
     if found and not (
-        re.fullmatch(rf"{_DEPENDENCY}(?:,{_DEPENDENCY})*|{_DEPENDENCY}(?:\?{_DEPENDENCY})+", found)
+        re.fullmatch(
+            rf"[0-9]{{1,10}}|{_DEPENDENCY}(?:,{_DEPENDENCY})*|{_DEPENDENCY}(?:\?{_DEPENDENCY})+",
+            found,
+        )
     ):
         msg = (
             f"is no dependency: {value!r} (such as 'afterok:12:13', 'after:12+5?afterany:13', "
@@ -713,27 +755,32 @@ def split_export(value: str) -> list[str]:
     return [match[2] if (match := quoted.fullmatch(item)) else item for item in items]
 
 
-def export_text(variables: Mapping[str, str]) -> str:
+def export_text(given: str | list[str] | Mapping[str, str]) -> str:
     """Variables as ``--export`` takes them.
 
     Raises:
         ValueError: A value has what cannot be said so.
     """
-    items = []
-    for name, value in variables.items():
-        if "'" in value or '"' in value:
+    if isinstance(given, str):
+        return given
+    pairs = given if isinstance(given, list) else [f"{name}={it}" for name, it in given.items()]
+    for pair in pairs:
+        if "'" in pair or '"' in pair:
+            name = pair.partition("=")[0]
             msg = f"the variable {name} has a quotation mark, which --export cannot say"
             raise ValueError(msg)
-        items.append(f"'{name}={value}'" if "," in value else f"{name}={value}")
-    return ",".join(items)
+    return ",".join(f"'{pair}'" if "," in pair else pair for pair in pairs)
 
 
-def environment(value: object) -> str | dict[str, str]:
-    """``"ALL"``, ``"NONE"``, another ``--export``, or a dict of variables."""
+def environment(value: object) -> str | list[str] | dict[str, str]:
+    """``"ALL"``, ``"NONE"``, another ``--export``, the items of one, or a dict of variables."""
     if isinstance(value, str):
         found = text(value)
         if found.upper() in ("ALL", "NONE"):
             return found.upper()
+        if found.upper() == "NIL":
+            msg = "'NIL' is not known here: use 'NONE', or a dict of variables"
+            raise ValueError(msg)
         for item in split_export(found):
             _check_variable(item.partition("=")[0])
         return found
@@ -750,12 +797,18 @@ def environment(value: object) -> str | dict[str, str]:
     items = words(value)
     for item in items:
         _check_variable(item.partition("=")[0])
-    pairs = [item.partition("=") for item in items]
-    quoted = [export_text({name: content}) if found else name for name, found, content in pairs]
-    return ",".join(quoted)
+    return items
+
+
+def user_environment(value: str) -> bool:
+    """Seconds and mode of ``--get-user-env``, which only sbatch for another user has a use for."""
+    if not re.fullmatch("[0-9]*[sSlL]?", value):
+        msg = f"--get-user-env takes seconds, and S or L after them, not {value!r}"
+        raise ValueError(msg)
+    return True
 
 
 def _check_variable(name: str) -> None:
-    if not name or "=" in name:
+    if not name or "=" in name or "," in name:
         msg = f"has a variable without a usable name: {name!r}"
         raise ValueError(msg)

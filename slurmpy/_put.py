@@ -8,6 +8,8 @@ from slurmpy._options import GPU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slurmpy._options import Message
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "core_spec",
     "cpu_frequency",
     "distribution",
+    "file",
     "gpus_per_task",
     "gres",
     "hold",
@@ -48,6 +51,13 @@ def nodes(message: Message, value: tuple[int, int, str]) -> None:
     message.ptr.min_nodes, message.ptr.max_nodes, sizes = value
     if sizes:
         message.text("job_size_str", sizes)
+
+
+def file(member: str) -> Callable[[Message, str], None]:
+    """A file that a job reads or writes, of which none is /dev/null."""
+    return lambda message, value: message.text(
+        member, "/dev/null" if value.lower() == "none" else value
+    )
 
 
 def memory_per_cpu(message: Message, value: int) -> None:
@@ -176,7 +186,12 @@ PER_SHARING = {
     "multiple": lib.GRES_MULT_TASKS_PER_SHARING,
     "one": lib.GRES_ONE_TASK_PER_SHARING,
 }
-OPEN_MODES = {"append": lib.OPEN_MODE_APPEND, "truncate": lib.OPEN_MODE_TRUNCATE}
+OPEN_MODES = {
+    "append": lib.OPEN_MODE_APPEND,
+    "truncate": lib.OPEN_MODE_TRUNCATE,
+    "a": lib.OPEN_MODE_APPEND,
+    "t": lib.OPEN_MODE_TRUNCATE,
+}
 MAIL = {
     "none": 0,
     "begin": lib.MAIL_JOB_BEGIN,

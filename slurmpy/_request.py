@@ -68,6 +68,7 @@ def script(value: object) -> Script:
     if not isinstance(value, str):
         msg = f"has to be a path or a text, not {type(value).__name__}"
         raise TypeError(msg)
+    value = value if "\0" in value else _parse.text(value)
     is_text = not value or value.startswith("#!") or "\n" in value or "\0" in value
     if not is_text and not os.path.exists(value) and re.search(r"\s", value):  # noqa: PTH110
         # Words, and no file of that name: most likely the text of a script.
@@ -79,7 +80,13 @@ def arguments(value: object) -> list[str]:
     """The arguments of a script, from a list or from words as in a shell."""
     import shlex
 
-    return shlex.split(_parse.text(value)) if isinstance(value, str) else _parse.words(value)
+    if not isinstance(value, str):
+        return _parse.words(value)
+    try:
+        return shlex.split(_parse.text(value))
+    except ValueError as error:
+        msg = f"are no words of a shell ({error}): {value!r}"
+        raise ValueError(msg) from None
 
 
 def required(value: object) -> object:
@@ -131,10 +138,6 @@ def _check_job(values: Values) -> None:
     limit, limit_min = values.get("time_limit"), values.get("time_limit_min")
     if limit and limit_min and limit_min > limit:
         msg = "time_limit_min is above time_limit: it has to be the lesser one"
-        raise ValueError(msg)
-    per_core, threads = values.get("ntasks_per_core"), values.get("threads_per_core")
-    if per_core and threads and per_core > threads:
-        msg = f"ntasks_per_core is {per_core}, and threads_per_core only {threads}"
         raise ValueError(msg)
     if _is_arbitrary(values) and "required_nodes" not in values:
         msg = "distribution 'arbitrary' needs required_nodes, the node of each task in order"
@@ -226,6 +229,14 @@ class _Counts:
             raise ValueError(msg)
 
 
+#: What numbers of tasks, CPUs and nodes are made of.
+_COUNTED = (
+    "nodes", "ntasks", "ntasks_per_node", "cpus_per_task", "sockets_per_node", "cores_per_socket",
+    "threads_per_core", "gpus", "gres_per_node", "ntasks_per_gpu", "gpus_per_task",
+    "gpus_per_socket", "cpus_per_gpu",
+)  # fmt: skip
+
+
 def _put_counts(message: Message, values: Values, counts: _Counts) -> None:
     """Sets what follows from several values together."""
     desc = message.ptr
@@ -257,7 +268,8 @@ def _put_counts(message: Message, values: Values, counts: _Counts) -> None:
 
 def _counts_of_gpus(text: str) -> list[int]:
     """How many GPUs of each type there are in a text such as ``tesla:1,volta:5``."""
-    return list(_convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values())
+    counts = _convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values()
+    return [count for count in counts if count]
 
 
 def _gpus(values: Values, name: str) -> int:
@@ -269,10 +281,11 @@ def _put_nodes_for_gpus(message: Message, values: Values, each: int) -> None:
     desc = message.ptr
     if "gpus" not in values:
         return
-    if desc.max_nodes != lib.NO_VAL:
+    counts = _counts_of_gpus(values["gpus"])
+    if desc.max_nodes != lib.NO_VAL and counts:
         # No more nodes than there are GPUs of any one type.
-        desc.max_nodes = min(desc.max_nodes, *_counts_of_gpus(values["gpus"]))
-    count = _gpus(values, "gpus") // each if each else 0
+        desc.max_nodes = min(desc.max_nodes, *counts)
+    count = sum(counts) // each if each else 0
     if count and (desc.min_nodes == lib.NO_VAL or desc.min_nodes <= count <= desc.max_nodes):
         desc.min_nodes = desc.max_nodes = count
 
@@ -335,11 +348,24 @@ def _put_counts_for_gpus(message: Message, values: Values) -> None:
 _LIMITS = ["CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS"]
 
 
-def _umask() -> int:
+def _here() -> str:
+    """The current folder, as text."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - as text
+    except FileNotFoundError as error:
+        msg = "the current folder is gone: change to one that there is"
+        raise FileNotFoundError(error.errno, msg) from None
+
+
+def _umask(export: object) -> str:
     """The umask, which os.umask() could only tell by changing it for all threads."""
+    variables = export if isinstance(export, dict) else os.environ
+    if variables.get("SLURM_UMASK"):
+        # That of the shell in which a job that this runs in was submitted.
+        return str(variables["SLURM_UMASK"])
     with open("/proc/self/status", "rb") as file:  # noqa: PTH123 - one line of it
         found = re.search(rb"^Umask:\s*([0-7]+)$", file.read(), re.MULTILINE)
-    return int(found[1], 8) if found else 0o022
+    return f"{int(found[1], 8) if found else 0o022:04o}"
 
 
 def _limits(conf: Any) -> dict[str, str]:
@@ -368,10 +394,10 @@ def _circumstances(values: Values, name: str | None, conf: Any) -> dict[str, str
     import socket
 
     found = {
-        "SLURM_SUBMIT_DIR": os.getcwd(),  # noqa: PTH109 - as text
+        "SLURM_SUBMIT_DIR": _here(),
         "SLURM_SUBMIT_HOST": socket.gethostname(),
         "SLURM_PRIO_PROCESS": str(os.getpriority(os.PRIO_PROCESS, 0)),
-        "SLURM_UMASK": os.environ.get("SLURM_UMASK") or f"{_umask():04o}",
+        "SLURM_UMASK": _umask(values.get("environment")),
     }
     if not values.get("get_user_environment"):
         found.update(_limits(conf))
@@ -434,8 +460,13 @@ def _wanted_gpus(values: Values, message: Message) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
+def _bytes(text: str) -> bytes:
+    """A text as Slurm has it, whatever the encoding of the file system here."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _encode(variables: Mapping[str, str]) -> dict[bytes, bytes]:
-    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+    return {_bytes(name): _bytes(value) for name, value in variables.items()}
 
 
 def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes, bytes]:
@@ -444,38 +475,38 @@ def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes
     variables = _encode(export) if isinstance(export, dict) else _taken(export)
     variables.update(_encode(circumstances))
     if export != "ALL":
-        variables.setdefault(b"SLURM_EXPORT_ENV", os.fsencode(_exported(export)))
+        variables.setdefault(b"SLURM_EXPORT_ENV", _bytes(_exported(export)))
     if export != "ALL" or values.get("get_user_environment"):
         variables[b"SLURM_GET_USER_ENV"] = b"1"
     return variables
 
 
-def _taken(export: str) -> dict[bytes, bytes]:
+def _taken(export: str | list[str]) -> dict[bytes, bytes]:
     """What an ``--export`` takes of the environment here, and adds to it."""
     variables: dict[bytes, bytes] = {}
-    for item in _parse.split_export(export) if export != "NONE" else ():
+    if isinstance(export, str):
+        export = _parse.split_export(export) if export != "NONE" else []
+    for item in export:
         name, found, content = item.partition("=")
         if found:
             variables.update(_encode({name: content}))
         elif name.upper() == "ALL":
             variables.update(os.environb)
-        elif name in os.environ:
-            variables[os.fsencode(name)] = os.environb[os.fsencode(name)]
+        elif _bytes(name) in os.environb:
+            variables[_bytes(name)] = os.environb[_bytes(name)]
         else:
             msg = f"environment names {name}, which the environment here does not have"
             raise ValueError(msg)
     return variables
 
 
-def _exported(export: str | dict[str, str]) -> str:
+def _exported(export: str | list[str] | dict[str, str]) -> str:
     """What srun in the job takes over of the job's environment."""
-    if isinstance(export, str):
-        return export
     try:
         return _parse.export_text(export)
     except ValueError:
         # The values are in the job's environment already, so their names will do.
-        return ",".join(export)
+        return ",".join(item.partition("=")[0] for item in export)
 
 
 # ---- all of it ----
@@ -490,7 +521,7 @@ def _path(path: str, folder: str) -> str:
 
 def _put_files(message: Message, values: Values) -> None:
     """Sets the folder of a job, and its files."""
-    here = os.getcwd()  # noqa: PTH109 - as text
+    here = _here()
     folder = os.path.join(here, values.get("working_directory", here))  # noqa: PTH118 - as text
     message.text("work_dir", folder)
     for name, member, otherwise in (
@@ -535,7 +566,7 @@ def _check_conf(values: Values, conf: Any) -> None:
             msg = f"{name} is not allowed here (AllowSpecResourcesUsage in slurm.conf)"
             raise ValueError(msg)
     local = _runtime.cluster_name()
-    others = [name for name in values.get("clusters", local).split(",") if name != local]
+    others = [name for name in values.get("clusters", "").split(",") if name not in ("", local)]
     if others:
         msg = (
             f"clusters names {', '.join(others)}, and Slurm is in use with {local}: call "
@@ -544,21 +575,29 @@ def _check_conf(values: Values, conf: Any) -> None:
         raise ValueError(msg)
 
 
+def _check_parts(parts: list[dict[str, Any]]) -> None:
+    """Raises where the components of a job are none together, or one by itself."""
+    required(parts[0].get("script"))
+    for values in parts:
+        _check_job(values)
+    if len(parts) > 1 and any("array" in values for values in parts):
+        msg = "array does not go with a heterogeneous job: leave it unset, or submit one job a task"
+        raise ValueError(msg)
+    for values in parts[1:]:
+        for name in ("script", "script_args"):
+            if name in values:
+                msg = f"{name} is that of the first component alone: leave it unset in the others"
+                raise ValueError(msg)
+
+
 def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> list[Message]:
     """The messages for the components of a job; most have one.
 
     Raises:
         ValueError: Values do not go together, or something is missing.
     """
+    _check_parts(parts)
     first = parts[0]
-    required(first.get("script"))
-    for values in parts:
-        _check_job(values)
-    for values in parts[1:]:
-        for name in ("script", "script_args"):
-            if name in values:
-                msg = f"{name} is that of the first component alone: leave it unset in the others"
-                raise ValueError(msg)
     content = first["script"].content()
     conf = _submission_conf()
     messages: list[Message] = []
@@ -569,8 +608,13 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         message = Message()
         for name, value in values.items():
             options[name].put(message, value)
-        _put_counts(message, values, counts)
-        _put_counts_for_gpus(message, values)
+        try:
+            _put_counts(message, values, counts)
+            _put_counts_for_gpus(message, values)
+        except OverflowError:
+            names = ", ".join(name for name in _COUNTED if name in values)
+            msg = f"{names} together ask for more than Slurm can count: set less"
+            raise ValueError(msg) from None
         _put_gpu_binding(message, values)
         _put_files(message, values)
         called = _put_program(message, values, first)

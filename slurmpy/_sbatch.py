@@ -55,6 +55,24 @@ _OTHERS = {
 _ALIASES = {"--cluster": "--clusters"}
 
 
+#: Options that each component of a heterogeneous job has for itself; the rest it takes over from
+#: the component before it.
+_OWN = frozenset(
+    (  # noqa: SIM905 - to be read
+        "--constraint --contiguous --core-spec --cores-per-socket --cpu-freq --cpus-per-gpu "
+        "--cpus-per-task --distribution --exclusive --gpu-bind --gpus --gpus-per-socket "
+        "--gpus-per-task --gres --gres-flags --licenses --mail-type --mail-user --mem-per-cpu "
+        "--mem-per-gpu --mincpus --network --nodelist --nodes --ntasks --ntasks-per-core "
+        "--ntasks-per-gpu --ntasks-per-node --ntasks-per-socket --overcommit --partition "
+        "--resv-ports --segment --sockets-per-node --spread-job --switches --thread-spec "
+        "--threads-per-core --tmp --use-min-nodes"
+    ).split()
+)
+
+#: What sbatch takes for white space.
+_SPACE = " \t\n\v\f\r"
+
+
 class _Table:
     """All options of sbatch by their flags."""
 
@@ -100,20 +118,23 @@ def read(
     warnings: list[str] = []
     current = 0
     for number, rest in _lines(script, warnings):
-        separator = re.match(r"\s*(?:het|pack)job(?=\s|$)", rest, re.IGNORECASE)
+        separator = re.match(r"\s*(?:het|pack)job(?=\s|$)", rest, re.IGNORECASE | re.ASCII)
         line = rest[separator.end() :] if separator else rest
+        if separator and component is None:
+            msg = (
+                f"line {number} of the script begins another component of a heterogeneous job: "
+                "name the one to load, load_sbatch_options(component=0), and so on"
+            )
+            raise ValueError(msg)
         if separator:
             current += 1
-            if component is None:
-                msg = (
-                    f"line {number} of the script begins another component of a heterogeneous job: "
-                    "name the one to load, load_sbatch_options(component=0), and so on"
-                )
-                raise ValueError(msg)
-        if current != (component or 0):
-            continue
+        if current > (component or 0):
+            break
+        if separator:
+            found = {name: value for name, value in found.items() if _is_inherited(name, options)}
+        said = warnings if current == (component or 0) else []
         try:
-            for flag, argument in _flags(_split(line), table, number, warnings):
+            for flag, argument in _flags(_split(line), table, number, said):
                 _set(found, table, flag, argument)
         except (TypeError, ValueError, AttributeError) as error:
             msg = f"line {number} of the script: {error}"
@@ -121,7 +142,16 @@ def read(
     if component is not None and component > current:
         msg = f"the script has no component {component}: its last one is {current}"
         raise ValueError(msg)
+    per_node = found.pop("gpus_per_node", None)
+    if per_node is not None:
+        more = found.get("gres_per_node", "none")
+        found["gres_per_node"] = per_node if more == "none" else f"{per_node},{more}"
     return found, warnings
+
+
+def _is_inherited(name: str, options: Options) -> bool:
+    """Whether a component of a heterogeneous job has what the one before it has."""
+    return name in options and not _OWN.intersection(options[name].flags)
 
 
 def _lines(script: bytes, warnings: list[str]) -> Iterator[tuple[int, str]]:
@@ -130,9 +160,13 @@ def _lines(script: bytes, warnings: list[str]) -> Iterator[tuple[int, str]]:
         line = raw.decode("utf-8", "surrogateescape")
         if line.startswith("#SBATCH"):
             yield number, line[len("#SBATCH") :]
-        elif re.match(r"#(PBS|BSUB|SLURM)\s", line):
+        elif line.startswith("#SLURM"):
+            # Which sbatch reads as well, with a word of its own.
+            warnings.append(f"line {number} of the script begins with #SLURM: write #SBATCH")
+            yield number, line[len("#SLURM") :]
+        elif re.match(r"#(PBS|BSUB)\s", line):
             warnings.append(f"line {number} of the script is for another program: {line.strip()}")
-        elif line.strip() and not line.lstrip().startswith("#"):
+        elif not re.match(r"\s*(?:#|$)", line, re.ASCII):
             return
 
 
@@ -145,7 +179,7 @@ def _split(line: str) -> list[str]:
     word: str | None = None
     quote, escaped = "", False
     for char in line:
-        if char.isspace() and not quote:
+        if char in _SPACE and not quote:
             found += [] if word is None else [word]
             word, escaped = None, False
         elif escaped:
@@ -238,9 +272,10 @@ def _set_node_info(found: dict[str, Any], table: _Table, argument: str) -> None:
 
 
 def _set_gpus_per_node(found: dict[str, Any], table: _Table, argument: str) -> None:
+    # An option of its own for sbatch, which puts what the other one says after it.
     items = ",".join(f"gpu:{item}" for item in argument.split(","))
-    before = found.get("gres_per_node")
-    _keep(found, table.options["--gres"], f"{items},{before}" if before else items)
+    table.options["--gres"].check(items)
+    found["gpus_per_node"] = items
 
 
 def _set_gres_flags(found: dict[str, Any], table: _Table, argument: str) -> None:
@@ -254,9 +289,11 @@ def _set_gres_flags(found: dict[str, Any], table: _Table, argument: str) -> None
 
 
 def _set_mail_types(found: dict[str, Any], table: _Table, argument: str) -> None:
-    # Of this one alone, each adds to those before it.
-    before = found.get("mail_types")
-    _keep(found, table.options["--mail-type"], f"{before},{argument}" if before else argument)
+    # Of this one alone, each adds to those before it, and NONE adds nothing.
+    option = table.options["--mail-type"]
+    option.check(argument)
+    items = [found.get("mail_types", "NONE"), argument]
+    _keep(found, option, ",".join(item for item in items if item.upper() != "NONE") or "NONE")
 
 
 #: Options without an attribute of their own that set those of others, as what they take and how.
@@ -322,7 +359,9 @@ def words(options: Options, given: Mapping[str, Any], checked: Mapping[str, Any]
     script = checked.get("script")
     arguments = checked.get("script_args", [])
     if script is not None and script.path is not None:
-        return [*found, script.path, *arguments]
+        # That sbatch does not take it for an option.
+        path = f"./{script.path}" if script.path.startswith("-") else script.path
+        return [*found, path, *arguments]
     if arguments:
         msg = "script_args go with the path of a script: sbatch takes none for one that it reads"
         raise ValueError(msg)

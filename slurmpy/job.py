@@ -10,7 +10,7 @@ from slurmpy._control import Target
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._records import Closed, Record, Snapshot, from_members, load_message, to_members
-from slurmpy.errors import InvalidJobId, NotLoaded, check
+from slurmpy.errors import ControllerUnreachable, InvalidJobId, NotLoaded, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ def _base_state(ptr: Any) -> int:
     """The state without its flags."""
     state: int = ptr.job_state & lib.JOB_STATE_BASE
     return state
+
+
+def _has_ended(ptr: Any) -> bool:
+    """Whether it has ended on its nodes as well."""
+    return _base_state(ptr) >= lib.JOB_COMPLETE and not ptr.job_state & lib.JOB_COMPLETING
 
 
 def _optional_text(value: Any) -> str | None:
@@ -687,10 +692,12 @@ class Job(Record):
         self._record = ptr, owner
 
     def wait(self, timeout: float | None = None) -> Job:
-        """Waits until the job has ended, as ``sbatch --wait`` does (``slurm_load_job``).
+        """Waits until the job has ended, and nothing of it is left (``slurm_load_job``).
 
         The controller is asked ever more seldom: after a tenth of a second at first, every ten
-        seconds in the end. An array has ended when all of its tasks have.
+        seconds in the end. An array has ended when all of its tasks have, and the values are those
+        of one of them: `Jobs.load` has all. A controller that does
+        not answer for a while, as when it is restarted, does not end the wait.
 
         Args:
             timeout: How many seconds to wait at the most; None for no end.
@@ -701,7 +708,8 @@ class Job(Record):
         Raises:
             TimeoutError: It has not ended by then.
             InvalidJobId: There is no such job, or not any more.
-            RPCError: The controller could not be asked.
+            TypeError, ValueError: The timeout is no number of seconds.
+            RPCError: The controller could not be asked the first time, or refused to answer.
             ConfigurationError: Slurm cannot be used as it is set up.
 
         Example:
@@ -712,16 +720,24 @@ class Job(Record):
             >>> job.state, job.exit_code
             ('FAILED', 1)
         """
+        if timeout is not None and not timeout >= 0:  # which NaN is not either
+            msg = f"timeout has to be a number of seconds from 0 on, or None, not {timeout!r}"
+            raise ValueError(msg)
         deadline = None if timeout is None else time.monotonic() + timeout
         # One that was loaded as a task is that task, be its id the array's or its own.
         is_task = self._record[1] is not None and self.array_task_id is not None
-        pause = _FIRST_PAUSE
+        pause, owner = _FIRST_PAUSE, None
         while True:
-            owner = self._ask()
+            try:
+                owner = self._ask()
+            except ControllerUnreachable:
+                # It has answered before, so it is worth while to ask again.
+                if owner is None:
+                    raise
             records = _records(owner.message, self._id)
             if is_task:
                 records = [ptr for ptr in records if ptr.job_id == self._id]
-            if records and all(_base_state(ptr) >= lib.JOB_COMPLETE for ptr in records):
+            if records and all(map(_has_ended, records)):
                 self._take(owner)
                 return self
             left = pause if deadline is None else deadline - time.monotonic()
@@ -788,6 +804,7 @@ class Job(Record):
             ValueError: There is no such mode; nothing was sent.
             TypeError: The mode is no text; nothing was sent.
             TaskErrors: Some tasks of the array refused.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:
@@ -805,6 +822,7 @@ class Job(Record):
 
         Raises:
             TaskErrors: Some tasks of the array refused.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:
@@ -825,6 +843,7 @@ class Job(Record):
         Raises:
             TypeError: ``hold`` is no bool; nothing was sent.
             TaskErrors: Some tasks of the array refused.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:
@@ -842,6 +861,7 @@ class Job(Record):
 
         Raises:
             TaskErrors: Some tasks of the array refused.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:
@@ -858,6 +878,7 @@ class Job(Record):
 
         Raises:
             TaskErrors: Some tasks of the array refused.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:
@@ -878,6 +899,7 @@ class Job(Record):
         Raises:
             ValueError: The message has a NUL character, or is too long; nothing was sent.
             TypeError: It is no text; nothing was sent.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:
@@ -899,6 +921,7 @@ class Job(Record):
             ValueError: An attribute cannot be changed, or its value is none for it; or nothing is
                 set. Nothing was sent.
             TaskErrors: Some tasks of the array refused.
+            AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
 
         Example:

@@ -109,7 +109,8 @@ class _Description:
     def __init_subclass__(cls) -> None:
         """Collects the declarations."""
         super().__init_subclass__()
-        cls.options = {name: item for name, item in vars(cls).items() if isinstance(item, Option)}
+        own = {name: item for name, item in vars(cls).items() if isinstance(item, Option)}
+        cls.options = {**cls.options, **own}
 
     if not TYPE_CHECKING:  # for which it would allow every name
 
@@ -327,6 +328,7 @@ class JobSubmitDescription(_Description):
         "--clusters -M",
         "clusters",
         "Clusters to submit to. Any but the local one is refused: see `init`.",
+        changes=False,
     )
     required_nodes: Option[Words] = parsed(
         "--nodelist -w",
@@ -537,6 +539,7 @@ class JobSubmitDescription(_Description):
         "str | dict[str, int]",
         _put.gres,
         member="tres_per_node",
+        parse_change=_parse.gres_change,
     )
     gpu_binding: Option[str] = fixed(
         "--gpu-bind",
@@ -658,13 +661,14 @@ class JobSubmitDescription(_Description):
         "str | PathLike[str]",
         lambda message, value: message.text("work_dir", value),
         member="work_dir",
+        parse_change=_parse.absolute,
     )
     standard_in: Option[str | os.PathLike[str]] = fixed(
         "--input -i",
         "File of the standard input; by default /dev/null.",
         _parse.path,
         "str | PathLike[str]",
-        lambda message, value: message.text("std_in", value),
+        _put.file("std_in"),
         member="std_in",
         changes="23.02",
     )
@@ -673,7 +677,7 @@ class JobSubmitDescription(_Description):
         "File of the standard output, with sbatch's patterns; by default ``slurm-%j.out``.",
         _parse.path,
         "str | PathLike[str]",
-        lambda message, value: message.text("std_out", value),
+        _put.file("std_out"),
         member="std_out",
     )
     standard_error: Option[str | os.PathLike[str]] = fixed(
@@ -681,7 +685,7 @@ class JobSubmitDescription(_Description):
         "File of the standard error; by default that of the output.",
         _parse.path,
         "str | PathLike[str]",
-        lambda message, value: message.text("std_err", value),
+        _put.file("std_err"),
         member="std_err",
         changes="23.02",
     )
@@ -716,7 +720,7 @@ class JobSubmitDescription(_Description):
         _parse.environment,
         "str | list[str] | dict[str, str]",
         member="environment",
-        show=lambda value: _parse.export_text(value) if isinstance(value, dict) else value,
+        show=_parse.export_text,
         changes=False,
     )
     get_user_environment: Option[bool] = fixed(
@@ -725,7 +729,7 @@ class JobSubmitDescription(_Description):
         _parse.boolean,
         "bool",
         argument="optional",
-        read=lambda _value: True,
+        read=_parse.user_environment,
         show=lambda value: "" if value else None,
         changes=False,
     )
@@ -750,6 +754,8 @@ class JobSubmitDescription(_Description):
         "resv_port_cnt",
         "How many ports are reserved.",
         0,
+        argument="optional",
+        bare=0,
         since="24.05",
         changes=False,
     )
@@ -786,8 +792,9 @@ class JobSubmitDescription(_Description):
     def submit_heterogeneous(components: Sequence[JobSubmitDescription]) -> int:
         r"""Submits one job of several components (``slurm_submit_batch_het_job``).
 
-        It is what sbatch does with ``:`` between options. The script is that of the first
-        component, the leader; the others have none, and no arguments.
+        It is what sbatch does with ``:`` between options, but for this: sbatch takes some options
+        over from one component to the next; a description has what is set in it, and no more. The
+        script is that of the first component, the leader; the others have none, and no arguments.
 
         Args:
             components: The components, two or more.
@@ -807,6 +814,8 @@ class JobSubmitDescription(_Description):
             True
         """
         parts = list(components)
+        for part in parts:
+            _check_kind(part, "a component has")
         if len(parts) < 2:  # noqa: PLR2004 - one is no several
             msg = "a heterogeneous job has two components or more: submit() is for one"
             raise ValueError(msg)
@@ -886,6 +895,7 @@ class JobSubmitDescription(_Description):
 
         Raises:
             ValueError: A variable has a text that does not parse; nothing was set.
+            UnsupportedField: The installed Slurm lacks an attribute that one names; the same.
 
         Warns:
             UserWarning: A variable names no attribute.
@@ -924,7 +934,8 @@ class JobSubmitDescription(_Description):
 
         Args:
             overwrite: Whether they go before what is set already.
-            component: Which component of a heterogeneous job; the first is 0.
+            component: Which component of a heterogeneous job; the first is 0. It takes over from
+                those before it what sbatch does: the account, but not the number of nodes.
 
         Raises:
             ValueError: There is no script; or a line is malformed, which is named; or the script
@@ -942,6 +953,9 @@ class JobSubmitDescription(_Description):
         """
         import warnings
 
+        if component is not None and (not hasattr(component, "__index__") or component < 0):
+            msg = f"component has to be a number from 0 on, not {component!r}"
+            raise ValueError(msg)
         script = self.options["script"].check(_request.required(self._values.get("script")))
         found, unknown = _sbatch.read(script.content(), self.options, component)
         for words in unknown:
@@ -961,14 +975,39 @@ class JobSubmitDescription(_Description):
             not part of it: that is for the command's standard input.
 
         Raises:
-            ValueError: As `submit`; or something that sbatch has no option for.
+            ValueError: As `submit`; or something that sbatch has no option for; or the script has
+                lines with ``#SBATCH`` for what is not set here, which sbatch would read.
+
+        Warns:
+            UserWarning: The script has such a line for what has no attribute here.
 
         Example:
             >>> from slurmpy import JobSubmitDescription
             >>> JobSubmitDescription(script="job.sh", ntasks=4, hold=True, nice=5).to_sbatch()
             ['sbatch', '--hold', '--nice=5', '--ntasks=4', 'job.sh']
         """
-        return ["sbatch", *_sbatch.words(self.options, self._values, self._checked())]
+        checked = self._checked()
+        self._check_lines(checked)
+        return ["sbatch", *_sbatch.words(self.options, self._values, checked)]
+
+    def _check_lines(self, checked: Mapping[str, Any]) -> None:
+        """Raises where sbatch would read of a script what submit() does not."""
+        import warnings
+
+        try:
+            content = checked["script"].content()
+        except (KeyError, OSError):
+            return
+        found, unknown = _sbatch.read(content, self.options, None)
+        more = [name for name in found if name not in checked]
+        if more:
+            msg = (
+                f"the script has #SBATCH lines for {', '.join(more)}, which sbatch would read and "
+                "submit() does not: call load_sbatch_options() first, or set them"
+            )
+            raise ValueError(msg)
+        for words in unknown:
+            warnings.warn(words, UserWarning, stacklevel=3)
 
 
 def changes_of(changes: JobSubmitDescription) -> Message:
@@ -978,11 +1017,14 @@ def changes_of(changes: JobSubmitDescription) -> Message:
         TypeError: It is no description.
         ValueError: There is something wrong in it.
     """
-    kind: type = type(changes)
-    if not issubclass(kind, JobSubmitDescription):
-        msg = f"changes have to be a JobSubmitDescription, not {kind.__name__}"
-        raise TypeError(msg)
+    _check_kind(changes, "changes have")
     return changes._changes()
+
+
+def _check_kind(description: object, what: str) -> None:
+    if not isinstance(description, JobSubmitDescription):
+        msg = f"{what} to be a JobSubmitDescription, not {type(description).__name__}"
+        raise TypeError(msg)
 
 
 # Both say that they are the package's, as all that is public does.

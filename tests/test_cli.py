@@ -102,7 +102,7 @@ def test_jobs_of_one_user(slurm_cluster: LocalCluster, queue: dict[str, str]) ->
     assert set(queue.values()) <= numbers
     assert {row[0] for row in cells(cli(slurm_cluster.env, "jobs", "--me"))} == numbers
     assert {row[0] for row in cells(cli(slurm_cluster.env, "jobs", "-u", me))} == numbers
-    assert cells(cli(slurm_cluster.env, "jobs", "--user", "daemon")) == []
+    assert cells(cli(slurm_cluster.env, "jobs", "--user", "games")) == []
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can submit a job as somebody else")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -19,6 +20,7 @@ import pytest
 import slurmpy
 from slurmpy import (
     AccessDenied,
+    ControllerUnreachable,
     InvalidJobId,
     Job,
     JobErrors,
@@ -224,6 +226,39 @@ def test_wait(queue: Queue, command: str, state: str, code: int) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_wait_while_the_controller_restarts(slurm_cluster: LocalCluster, queue: Queue) -> None:
+    number = queue.submit("--wrap=sleep 3")
+    job = Job(number)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(job.wait, 90)
+        # It has asked, and is going to ask again.
+        time.sleep(0.5)
+        slurm_cluster.stop_daemon("slurmctld")
+        with pytest.raises(ControllerUnreachable):
+            Job(number).wait()
+        assert not waiting.done()
+        slurm_cluster.start_daemon("slurmctld")
+        assert waiting.result() is job
+    assert job.state == "COMPLETED"
+
+
+def test_wait_until_nothing_is_left(queue: Queue) -> None:
+    number = queue.submit("--wrap=trap '' TERM; while :; do sleep 0.1; done")
+    wait(lambda: queue.state(number) == "RUNNING")
+    time.sleep(0.5)  # for the trap
+    job = Job(number)
+    job.cancel()
+    wait(lambda: "COMPLETING" in queue.state(number))
+    assert job.wait(timeout=90).state == queue.state(number) == "CANCELLED"
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_wait_for_no_time_at_all(queue: Queue, timeout: float) -> None:
+    job = Job(queue.submit("--hold", "--wrap=true"))
+    with pytest.raises(ValueError, match="number of seconds from 0 on"):
+        job.wait(timeout)
+
+
 def test_wait_for_an_array(queue: Queue) -> None:
     number = queue.submit("--array=0-2%1", "--wrap=sleep $SLURM_ARRAY_TASK_ID")
     task = Job(f"{number}_0").wait(timeout=60)
@@ -243,6 +278,7 @@ def test_wait_for_a_task_with_the_arrays_id(queue: Queue) -> None:
     assert last.id == number
 
 
+@pytest.mark.usefixtures("slurm_cluster")
 def test_wait_for_a_job_that_is_not_there() -> None:
     with pytest.raises(InvalidJobId):
         Job(UNKNOWN).wait()

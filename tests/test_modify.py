@@ -168,8 +168,8 @@ if MAJOR >= "23.02":
     ]
 
 #: Changes that have no word in scontrol, or that this cluster cannot show: what comes of slurmdbd
-#: is tried in tests/test_accounting.py, and clusters and their features are a federation's.
-UNTRIED = {"network", "account", "qos", "site_factor", "clusters", "cluster_constraints"}
+#: is tried in tests/test_accounting.py, and features of clusters are a federation's.
+UNTRIED = {"network", "account", "qos", "site_factor", "cluster_constraints"}
 NAMES = [f"{next(iter(values))}-{i}" for i, (values, *_) in enumerate(ROWS)]
 
 
@@ -203,6 +203,19 @@ def test_network(slurm: Slurm) -> None:
     number = slurm.submit()
     Job(number).modify(JobSubmitDescription(network="net1"))
     assert any("Network=net1" in line for line in slurm.show(number))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"working_directory": "sub"}, "absolute path"),
+        ({"gres_per_node": "none"}, "cannot be 'none'"),
+        ({"clusters": "nosuch"}, "cannot be changed"),
+    ],
+)
+def test_what_would_be_lost_or_mean_something_else(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Job(1).modify(JobSubmitDescription(**values))
 
 
 def test_features_of_clusters_are_for_federations(slurm: Slurm) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import enum
 import getpass
 import json
 import os
@@ -627,6 +628,79 @@ def test_lines_with_options(line: str, values: dict[str, Any]) -> None:
     assert {name: value for name, value in job._values.items() if name != "script"} == values
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--gpus-per-node=2 --gres=nic:1",
+        "--gres=nic:1 --gpus-per-node=1",
+        "--gpus-per-node=2 --gpus-per-node=1",
+        "--gres=nic:2 --gres=gpu:1",
+        "--mail-type=END --mail-type=NONE",
+        "--mail-type=NONE --mail-type=FAIL",
+        "--time=1- --open-mode=a",
+        "--ntasks-per-core=2 --threads-per-core=1",
+        "--comment=a\u00a0b -n3",
+        "--array=[0-3]",
+        "--array=1-3,%2",
+        "--get-user-env=10L",
+        "--nodelist=n[1-2] --distribution=arbitrary --threads-per-core=2",
+        "--nodelist=n[1-2] --distribution=arbitrary --ntasks-per-node=3",
+    ],
+)
+def test_lines_are_read_as_by_sbatch(slurm: Slurm, line: str) -> None:
+    script = slurm.folder / "lines.sh"
+    script.write_text(f"#!/bin/sh\n#SBATCH {line}\n#SBATCH --hold\n", encoding="utf-8")
+    job = JobSubmitDescription(script=script)
+    job.load_sbatch_options()
+    ours = Seen(slurm, job.submit())
+    theirs = Seen(slurm, slurm.sbatch(str(script)))
+    # For which there is no attribute: see docs/submission.md.
+    theirs.environment.pop("SLURM_GPUS_PER_NODE", None)
+    compare(ours, theirs)
+
+
+def test_lines_of_another_name_are_read_with_a_warning(slurm: Slurm) -> None:
+    script = slurm.folder / "renamed.sh"
+    script.write_text("#!/bin/sh\n#SLURM --comment=old --hold\n")
+    job = JobSubmitDescription(script=script)
+    with pytest.warns(UserWarning, match="line 2 .*: write #SBATCH"):
+        job.load_sbatch_options()
+    theirs = int(slurm.run("sbatch", "--parsable", str(script)).split("\n")[0])
+    for number in (job.submit(), theirs):
+        assert slurm.value(number, "Comment") == "old"
+
+
+def test_a_dependency_as_sbatch_had_it_at_first(slurm: Slurm) -> None:
+    first = JobSubmitDescription(script=SCRIPT, hold=True).submit()
+    number = JobSubmitDescription(script=SCRIPT, dependencies=str(first)).submit()
+    assert slurm.value(number, "Dependency") == f"afterany:{first}(unfulfilled)"
+
+
+def test_to_sbatch_of_a_script_with_lines_for_sbatch(slurm: Slurm) -> None:
+    script = slurm.folder / "with-lines.sh"
+    script.write_text("#!/bin/sh\n#SBATCH --time=7 --comment=lines -n3 --hint=nomultithread\n")
+    job = JobSubmitDescription(script=script, hold=True, comment="own")
+    with pytest.raises(ValueError, match=r"lines for .*time_limit.* load_sbatch_options\(\)"):
+        job.to_sbatch()
+    with pytest.warns(UserWarning, match="--hint has no attribute"):
+        job.load_sbatch_options()
+    with pytest.warns(UserWarning, match="--hint has no attribute"):
+        command = job.to_sbatch()
+    assert slurm.value(slurm.sbatch(*command[1:]), "Comment") == "own"
+
+
+def test_to_sbatch_says_what_is_meant() -> None:
+    class Name(str, enum.Enum):
+        DEBUG = "debug"
+
+    job = JobSubmitDescription(
+        script="-x.sh", partitions=Name.DEBUG, ntasks=" 4 ", memory_per_node=" 3G ", comment=" a "
+    )
+    assert job.to_sbatch() == [
+        "sbatch", "--comment= a ", "--partition=debug", "--ntasks=4", "--mem=3G", "./-x.sh"
+    ]  # fmt: skip
+
+
 def test_what_is_set_stays_unless_told_otherwise() -> None:
     job = from_lines("#SBATCH -n4 --time=5")
     job.ntasks = 2
@@ -677,6 +751,7 @@ def test_lines_for_other_programs_are_named() -> None:
         ("-B 1:2:3:4", "sockets, cores and threads"),
         ("--mail-type=SOME", "mail_types"),
         ("--gres-flags=any", "gres_binding"),
+        ("--get-user-env=junk", "--get-user-env takes seconds"),
     ],
 )
 def test_malformed_lines(line: str, words: str) -> None:
@@ -691,6 +766,9 @@ def test_options_of_components(slurm: Slurm) -> None:
     job = from_lines(*lines)
     with pytest.raises(ValueError, match=r"line 3 .*component=0"):
         job.load_sbatch_options()
+    for component in (-1, "0"):
+        with pytest.raises(ValueError, match="a number from 0 on"):
+            job.load_sbatch_options(component=component)  # type: ignore[arg-type]
     parts = [JobSubmitDescription(script=job.script) for _ in range(2)]
     for number, part in enumerate(parts):
         part.load_sbatch_options(component=number)
@@ -701,6 +779,32 @@ def test_options_of_components(slurm: Slurm) -> None:
     parts[1].script = None
     number = JobSubmitDescription.submit_heterogeneous(parts)
     assert slurm.value(f"{number}+1", "NumNodes") == "2-2"
+
+
+def test_components_take_over_what_they_do_with_sbatch(slurm: Slurm) -> None:
+    job = from_lines(
+        "#SBATCH --job-name=n --time=5 --comment=c --chdir=/usr --hold --mem=100 -d singleton",
+        "#SBATCH -n3 -c2 --partition=other --constraint=red --licenses=matlab --mail-type=END -G2",
+        "#SBATCH hetjob",
+        "#SBATCH --nodes=2 --comment=d",
+        "#SBATCH hetjob",
+    )
+    parts = [JobSubmitDescription(script=job.script) for _ in range(3)]
+    for number, part in enumerate(parts):
+        part.load_sbatch_options(component=number)
+    assert parts[1].name == "n"
+    assert parts[2].comment == "d"
+    assert parts[1].partitions is parts[2].nodes is None
+    for part in parts[1:]:
+        part.script = None
+    path = slurm.folder / "components.sh"
+    path.write_text(str(job.script))
+    leaders = JobSubmitDescription.submit_heterogeneous(parts), slurm.sbatch(str(path))
+    for place in range(len(parts)):
+        ours, theirs = (MOVING.sub("", slurm.show(leader + place)) for leader in leaders)
+        wanted = "JobName|TimeLimit|Comment|Priority|NumNodes|NumCPUs|Partition|Features|WorkDir"
+        found = re.compile(rf"(?:{wanted}|Licenses|MinMemoryNode|Dependency|TresPerJob)=\S*")
+        assert found.findall(ours) == found.findall(theirs)
 
 
 def test_options_of_no_script() -> None:
@@ -1015,7 +1119,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"signal": "USR1@99999"}, "65535"),
     ({"signal": {"time": 1}}, "dict of"),
     ({"resource_sharing": "maybe"}, "resource_sharing"),
-    ({"log_files_open_mode": "a"}, "log_files_open_mode"),
+    ({"log_files_open_mode": "w"}, "log_files_open_mode"),
     ({"mail_types": "SOME"}, "mail_types"),
     ({"mail_types": ["NONE", "END"]}, "stand alone"),
     ({"profile_types": "everything"}, "profile_types"),
@@ -1038,7 +1142,25 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"site_factor": 1}, "Job.modify"),
     ({"admin_comment": "x"}, "Job.modify"),
     ({"clusters": "elsewhere"}, r"slurmpy\.init"),
-    ({"ntasks_per_core": 2, "threads_per_core": 1}, "threads_per_core only 1"),
+    ({"ntasks": 10**6, "cpus_per_task": 60_000}, "ntasks, cpus_per_task together"),
+    ({"nodes": 4 * 10**9, "ntasks_per_node": 60_000}, "nodes, ntasks_per_node together"),
+    ({"nodes": 400, "sockets_per_node": 60_000, "cores_per_socket": 60_000}, "together ask"),
+    ({"gpus": 10**12, "gres_per_node": "gpu:1"}, "gpus, gres_per_node together"),
+    ({"gpus": 10**12, "ntasks_per_gpu": 5}, "gpus, ntasks_per_gpu together"),
+    ({"name": "\ud800"}, r"name has what is no character: '\\ud800'"),
+    ({"user_id": "\ud800"}, "user_id has what is no character"),
+    ({"required_nodes": "\ud800"}, "required_nodes has what is no character"),
+    ({"script_args": ["\ud800"]}, "script_args has what is no character"),
+    ({"environment": {"A": "\ud800"}}, "value of A has what is no character"),
+    ({"environment": {"A,B": "1"}}, "usable name"),
+    ({"environment": ["HOME,PATH"]}, "usable name"),
+    ({"environment": "NIL"}, "NONE"),
+    ({"script_args": "it's"}, "no words of a shell"),
+    ({"time_limit": dt.timedelta.max}, "time_limit has to be a number from"),
+    ({"standard_output": ""}, "standard_output cannot be empty"),
+    ({"cpu_frequency": {"min": None}}, "cpu_frequency has nothing in it"),
+    ({"begin_time": "now+1wee\u212a"}, "no time"),
+    ({"begin_time": "16:00\u00a0tomorrow"}, "no time"),
     ({"kill_on_node_fail": "perhaps"}, "True or False"),
 ]
 
@@ -1235,12 +1357,74 @@ def test_heterogeneous_job(slurm: Slurm) -> None:
 
 def test_heterogeneous_job_that_is_none() -> None:
     job = JobSubmitDescription(script=SCRIPT)
+    several = JobSubmitDescription(script=SCRIPT, array="1-2")
+    for parts in ([several, JobSubmitDescription()], [job, JobSubmitDescription(array="1")]):
+        with pytest.raises(ValueError, match="array does not go with"):
+            JobSubmitDescription.submit_heterogeneous(parts)
+    with pytest.raises(TypeError, match="a component has to be a JobSubmitDescription, not dict"):
+        JobSubmitDescription.submit_heterogeneous([job, {}])  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"submit\(\) is for one"):
         JobSubmitDescription.submit_heterogeneous([job])
     with pytest.raises(ValueError, match="script is that of the first"):
         JobSubmitDescription.submit_heterogeneous([job, job])
     with pytest.raises(ValueError, match="script is not set"):
         JobSubmitDescription.submit_heterogeneous([JobSubmitDescription(), job])
+
+
+# ---- a description is a value ----
+
+
+def test_a_description_of_a_kind_of_its_own(slurm: Slurm) -> None:
+    class Small(JobSubmitDescription):
+        """What this site calls small."""
+
+    job = JobSubmitDescription(script=SCRIPT, ntasks=2)
+    small = Small(script=SCRIPT, hold=True, name="small")
+    small.ntasks = 2
+    assert small.options == job.options
+    assert slurm.value(small.submit(), "JobName") == "small"
+    with pytest.raises(TypeError, match="did you mean 'ntasks'"):
+        Small(ntask=1)  # type: ignore[call-arg]
+
+
+def test_an_iterator_is_refused() -> None:
+    """It would be empty the next time."""
+    for name in ("excluded_nodes", "partitions", "script_args", "dependencies"):
+        items: Any = (item for item in ["n1"])
+        job = JobSubmitDescription(script=SCRIPT)
+        setattr(job, name, {"afterok": items} if name == "dependencies" else items)
+        with pytest.raises(TypeError, match=name):
+            job.submit()
+
+
+def test_dependencies_by_numbers_of_any_kind() -> None:
+    class Number:
+        def __index__(self) -> int:
+            return 7
+
+        def __str__(self) -> str:
+            return "7"
+
+    job: Any = JobSubmitDescription(script="x", dependencies={"afterok": Number()})
+    assert job.to_sbatch() == ["sbatch", "--dependency=afterok:7", "x"]
+    for wrong in (None, 1.5):
+        job.dependencies = {"afterok": wrong}
+        with pytest.raises(TypeError, match="dependencies has to name jobs"):
+            job.to_sbatch()
+
+
+def test_a_variable_of_the_dict_goes_before_that_of_the_host(
+    slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_UMASK", "0123")
+    job = JobSubmitDescription(script=SCRIPT, hold=True, environment={"SLURM_UMASK": "0077"})
+    assert slurm.environment(job.submit())["SLURM_UMASK"] == "0077"
+    job.environment = {"A": "it's", "B": "2,3"}
+    found = slurm.environment(job.submit())
+    assert found["SLURM_UMASK"] != "0123"
+    assert (found["A"], found["B"], found["SLURM_EXPORT_ENV"]) == ("it's", "2,3", "A,B")
+    job.environment = ["A=it's", "HOME"]
+    assert slurm.environment(job.submit())["A"] == "it's"
 
 
 # ---- memory ----
