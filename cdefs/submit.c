@@ -1,6 +1,7 @@
 /* ---- Submission ---- */
 
 extern time_t slurm_parse_time(const char *text, int past);
+extern void slurm_free_will_run_response_msg(will_run_response_msg_t *resp);
 
 #define SLURMPY_SPELLS_TRES (SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,11,0))
 
