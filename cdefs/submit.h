@@ -111,7 +111,6 @@ typedef struct submit_response_msg {
 } submit_response_msg_t;
 
 typedef struct will_run_response_msg {
-	uint32_t job_id;
 	char *job_submit_user_msg;
 	char *node_list;
 	char *part_name;
