@@ -137,8 +137,16 @@ def _check_job(values: Values) -> None:
     if per_core and threads and per_core > threads:
         msg = f"ntasks_per_core is {per_core}, and threads_per_core only {threads}"
         raise ValueError(msg)
-    if _is_arbitrary(values) and "required_nodes" not in values:
+    if _is_arbitrary(values):
+        _check_arbitrary(values)
+
+
+def _check_arbitrary(values: Values) -> None:
+    if "required_nodes" not in values:
         msg = "distribution 'arbitrary' needs required_nodes, the node of each task in order"
+        raise ValueError(msg)
+    if "nodes" in values and MAJOR >= "24.11":
+        msg = "nodes and distribution 'arbitrary' exclude each other: required_nodes has the nodes"
         raise ValueError(msg)
 
 
@@ -196,7 +204,8 @@ class _Counts:
     def _require(self, values: Values) -> None:
         text, count, different = ffi.new("char **"), ffi.new("uint32_t *"), ffi.new("uint32_t *")
         given = values["required_nodes"].encode("utf-8", "surrogateescape")
-        _runtime.call(lib.slurmpy_nodes, given, text, count, different)
+        keeps = _is_arbitrary(values) and _NAMED_TWICE
+        _runtime.call(lib.slurmpy_nodes, given, keeps, text, count, different)
         if not text[0]:
             msg = f"required_nodes is no list of nodes: {values['required_nodes']!r}"
             raise ValueError(msg)
@@ -208,11 +217,8 @@ class _Counts:
                 "nodes to more, or name fewer"
             )
             raise ValueError(msg)
-        if _is_arbitrary(values):
-            if not self.tasks_set:
-                self.tasks, self.tasks_set = (count if _NAMED_TWICE else different)[0], True
-            if _NAMED_TWICE:
-                self.nodes = values["required_nodes"]
+        if _is_arbitrary(values) and not self.tasks_set:
+            self.tasks, self.tasks_set = (count if _NAMED_TWICE else different)[0], True
         self.nodes_set = True
 
     def _check_planes(self, values: Values) -> None:
@@ -257,6 +263,41 @@ def _gpus(text: str) -> int:
     return sum(_convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values())
 
 
+def _counted(text: str, is_gres: bool) -> dict[str, int]:
+    """GPUs by type, which is an empty text where none is named."""
+    if is_gres:
+        parts = [(name.partition(":"), count) for name, count in _convert.gres(text).items()]
+        return {kind: count for (name, _, kind), count in parts if name == "gpu"}
+    items = [item for item in text.split(",") if item]
+    return {
+        kind.removeprefix("gpu").removeprefix(":"): count
+        for item in items
+        for kind, count in _convert.gres(item if item[0].isalpha() else f"gpu:{item}").items()
+    }
+
+
+def _total_gpus(message: Message, values: Values) -> int:
+    """How many GPUs a job has on all its nodes, by what of it says the most of each type."""
+    desc = message.ptr
+
+    def times(count: int, unset: int) -> int:
+        return 1 if count == unset else count
+
+    nodes = times(desc.min_nodes, lib.NO_VAL)
+    totals: dict[str, int] = {}
+    for name, factor in (
+        ("gpus", 1),
+        ("gres_per_node", nodes),
+        ("gpus_per_socket", nodes * times(desc.sockets_per_node, lib.NO_VAL16)),
+        ("gpus_per_task", times(desc.num_tasks, lib.NO_VAL)),
+    ):
+        for kind, count in _counted(values.get(name, ""), name == "gres_per_node").items():
+            totals[kind] = max(totals.get(kind, 0), count * factor)
+    if not totals and "ntasks_per_gpu" in values and desc.num_tasks != lib.NO_VAL:
+        return int(desc.num_tasks // values["ntasks_per_gpu"])
+    return sum(totals.values())
+
+
 def _put_counts_for_gpus(message: Message, values: Values) -> None:
     """Sets how many nodes and tasks there are where that follows from GPUs.
 
@@ -281,6 +322,9 @@ def _put_counts_for_gpus(message: Message, values: Values) -> None:
         desc.num_tasks = whole * per_gpu
     elif per_task and "gpus" in values and desc.num_tasks == unset:
         desc.num_tasks = whole // _gpus(per_task)
+    per_gpu = values.get("cpus_per_gpu")
+    if per_gpu and MAJOR >= "24.05":
+        desc.min_cpus = max(desc.min_cpus, per_gpu * _total_gpus(message, values))
 
 
 # ---- the environment ----
@@ -328,16 +372,27 @@ def _circumstances(values: Values, name: str | None, conf: Any) -> dict[str, str
     }
     if not values.get("get_user_environment"):
         found.update(_limits(conf))
-    if name is not None:
-        found["SLURM_JOB_NAME"] = name
     for attribute, variable in (
         ("container", "SLURM_CONTAINER"),
         ("container_id", "SLURM_CONTAINER_ID"),
         ("dependencies", "SLURM_JOB_DEPENDENCY"),
-        ("accounting_gather_frequency", "SLURM_ACCTG_FREQ"),
     ):
         if attribute in values:
             found[variable] = values[attribute]
+    return found if _SLURMCTLD_TELLS else {**found, **_described(values, name)}
+
+
+#: Whether slurmctld tells a job itself what is in its description.
+_SLURMCTLD_TELLS = MAJOR >= "24.11"
+
+
+def _described(values: Values, name: str | None) -> dict[str, str]:
+    """The variables that say what is in a description."""
+    found: dict[str, str] = {}
+    if name is not None:
+        found["SLURM_JOB_NAME"] = name
+    if "accounting_gather_frequency" in values:
+        found["SLURM_ACCTG_FREQ"] = values["accounting_gather_frequency"]
     if "log_files_open_mode" in values:
         appends = values["log_files_open_mode"] == lib.OPEN_MODE_APPEND
         found["SLURM_OPEN_MODE"] = "a" if appends else "t"
@@ -387,6 +442,23 @@ def _wanted_gpus(values: Values, message: Message) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
+def _launchers(conf: Any) -> dict[str, str]:
+    """The variables that tell an mpirun in the job to start its daemons through srun."""
+    if MAJOR < "23.11":
+        return {}
+    external = "--external-launcher"
+    found = {"OMPI_MCA_plm_slurm_args": external, "PRTE_MCA_plm_slurm_args": external}
+    is_off = b"disable_slurm_hydra_bootstrap" in ffi.string(conf.mpi)
+    for name, arguments in (
+        ("HYDRA_BOOTSTRAP", "HYDRA_LAUNCHER_EXTRA_ARGS"),
+        ("I_MPI_HYDRA_BOOTSTRAP", "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS"),
+    ):
+        # Another way that the user has chosen stays, and takes no arguments for srun.
+        if os.environ.get(name, "" if is_off else "slurm") == "slurm":
+            found.update({name: "slurm", arguments: external})
+    return found
+
+
 def _encode(variables: Mapping[str, str]) -> dict[bytes, bytes]:
     return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
 
@@ -400,6 +472,9 @@ def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes
         variables.setdefault(b"SLURM_EXPORT_ENV", os.fsencode(_exported(export)))
     if export != "ALL" or values.get("get_user_environment"):
         variables[b"SLURM_GET_USER_ENV"] = b"1"
+    if MAJOR >= "26.05":
+        # srun in the job refuses to start with the token of whoever submitted it.
+        variables.pop(b"SLURM_JWT", None)
     return variables
 
 
@@ -471,10 +546,39 @@ def _put_gpu_binding(message: Message, values: Values) -> None:
         message.text("tres_bind", f"{GPU}:per_task:{count}")
 
 
+def _put_gres_binding(message: Message, conf: Any) -> None:
+    """Sets what slurm.conf has as the default of the binding to generic resources."""
+    desc = message.ptr
+    if conf.binds_gres and not desc.bitflags & lib.GRES_DISABLE_BIND:
+        desc.bitflags |= lib.GRES_ENFORCE_BIND
+    if conf.one_task_per_sharing and not desc.bitflags & lib.GRES_MULT_TASKS_PER_SHARING:
+        desc.bitflags |= lib.GRES_ONE_TASK_PER_SHARING
+
+
 def _submission_conf() -> Any:
     conf = ffi.new("slurmpy_submission_conf_t *")
     _runtime.call(lib.slurmpy_submission_conf, conf)
     return conf
+
+
+def _put_governor(values: dict[str, Any], conf: Any) -> None:
+    """Completes a frequency with the governor that newer majors want with each.
+
+    Raises:
+        ValueError: It has a range, and neither it nor the cluster has a governor for it.
+    """
+    unset = lib.NO_VAL
+    low, high, governor = values.get("cpu_frequency", (unset, unset, unset))
+    if MAJOR < "23.11" or high == unset or governor != unset:
+        return
+    governor = lib.CPU_FREQ_USERSPACE if low == unset else conf.governor
+    if governor == unset:
+        msg = (
+            "cpu_frequency has a range without a governor, and there is no CpuFreqDef in "
+            "slurm.conf: add one, as in 'low-high:performance'"
+        )
+        raise ValueError(msg)
+    values["cpu_frequency"] = (low, high, governor)
 
 
 def _check_conf(values: Values, conf: Any) -> None:
@@ -517,14 +621,17 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
     messages: list[Message] = []
     environments: list[dict[bytes, bytes]] = []
     for place, values in enumerate(parts):
+        _put_governor(values, conf)
         _check_conf(values, conf)
         counts = _Counts(values)
         message = Message()
+        lib.slurmpy_init_submission(message.ptr)
         for name, value in values.items():
             options[name].put(message, value)
         _put_counts(message, values, counts)
         _put_counts_for_gpus(message, values)
         _put_gpu_binding(message, values)
+        _put_gres_binding(message, conf)
         _put_files(message, values)
         called = _put_program(message, values, first)
         environments.append(_environment(values, _circumstances(values, called, conf)))
@@ -534,6 +641,7 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         for suffix in suffixes if len(parts) > 1 else [""]:
             environments[0].update(_encode({name + suffix: it for name, it in asked.items()}))
         messages.append(message)
+    environments[0] = {**_encode(_launchers(conf)), **environments[0]}
     messages[0].text("script", content)
     for message, variables in zip(messages, environments):
         message.texts("environment", [b"%s=%s" % pair for pair in variables.items()])

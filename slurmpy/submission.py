@@ -219,6 +219,7 @@ class JobSubmitDescription(_Description):
         _parse.user,
         "User to run as, by uid or name; for root.",
         "int | str",
+        show="{}".format,
         changes=False,
     )
     group_id: Option[int | str] = parsed(
@@ -227,6 +228,7 @@ class JobSubmitDescription(_Description):
         _parse.group,
         "Group to run as, by gid or name; for root.",
         "int | str",
+        show="{}".format,
         changes=False,
     )
     priority: Option[int | str] = parsed(
@@ -566,7 +568,7 @@ class JobSubmitDescription(_Description):
         _put.bitflags,
         member="bitflags",
         since="24.05",
-        supported=lib.GRES_ONE_TASK_PER_SHARING,
+        supported=MAJOR >= "24.05",
         show=lambda bit: (
             "one-task-per-sharing"
             if bit == lib.GRES_ONE_TASK_PER_SHARING
