@@ -111,7 +111,6 @@ typedef struct submit_response_msg {
 } submit_response_msg_t;
 
 typedef struct will_run_response_msg {
-	uint32_t job_id;
 	char *job_submit_user_msg;
 	char *node_list;
 	char *part_name;
@@ -129,6 +128,7 @@ static const uint16_t JOB_SHARED_NONE;
 static const uint16_t JOB_SHARED_OK;
 static const uint16_t JOB_SHARED_USER;
 static const uint16_t JOB_SHARED_MCS;
+static const uint16_t JOB_SHARED_TOPO;
 static const uint16_t KILL_JOB_RESV;
 
 /* The parts of a distribution: over nodes, over sockets, over cores. */
@@ -147,12 +147,17 @@ static const uint32_t SLURM_DIST_PACK_NODES;
 static const uint32_t SLURM_DIST_NO_PACK_NODES;
 
 /* What slurm.conf says of submissions: the limits that go with a job, or those that do not; the
- * governors of CPU frequencies; whether jobs may keep cores for the system. */
+ * parameters of MPI; the governors of CPU frequencies that are allowed, and the one by default;
+ * whether jobs may keep cores for the system; how jobs are bound to their GRES by default. */
 typedef struct {
 	char limits[1024];
 	char no_limits[1024];
+	char mpi[1024];
 	uint32_t governors;
+	uint32_t governor;
 	int specialized;
+	int binds_gres;
+	int one_task_per_sharing;
 	...;
 } slurmpy_submission_conf_t;
 
@@ -160,6 +165,7 @@ typedef struct {
 #define SLURMPY_SPELLS_TRES ...
 
 void slurm_init_job_desc_msg(job_desc_msg_t *desc);
+void slurmpy_init_submission(job_desc_msg_t *desc);
 time_t slurm_parse_time(const char *text, int past);
 int slurmpy_submit(job_desc_msg_t **parts, int count, submit_response_msg_t **resp);
 uint32_t slurmpy_submitted(const submit_response_msg_t *resp);
@@ -167,7 +173,8 @@ int slurmpy_will_run(job_desc_msg_t *desc, will_run_response_msg_t **resp);
 uint32_t slurmpy_preempted(will_run_response_msg_t *resp, uint32_t *ids, uint32_t size);
 int slurmpy_update_job(const char *cluster, char *job, job_desc_msg_t *changes,
 		       job_array_resp_msg_t **resp);
-int slurmpy_nodes(const char *list, char **text, uint32_t *count, uint32_t *different);
+int slurmpy_nodes(const char *list, int as_named, char **text, uint32_t *count,
+		  uint32_t *different);
 int slurmpy_submission_conf(slurmpy_submission_conf_t *conf);
 void slurm_free_submit_response_response_msg(submit_response_msg_t *resp);
 void slurm_free_will_run_response_msg(will_run_response_msg_t *resp);

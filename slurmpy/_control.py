@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import NamedTuple
 
 from slurmpy import _convert, _runtime
@@ -66,6 +67,8 @@ _ANSWER_LENGTH = 29
 _MESSAGE_LENGTH = 7900
 
 _NO_TASK = (lib.NO_VAL, lib.INFINITE)
+
+_ONE_TASK = re.compile(r"_\[([0-9]+)\]$")
 
 _KILL_MANY = getattr(lib, "slurmpy_kill_jobs", None)
 
@@ -327,8 +330,9 @@ def _ask(target: Target, name: str, action: Action) -> dict[str, int]:
     check((code or -1) if rc else 0, detail)
     if answers is None:
         return {}
+    # Newer majors put one task in brackets too.
     return {
-        ffi.string(answers.job_array_id[i]).decode(): answers.error_code[i]
+        _ONE_TASK.sub(r"_\1", ffi.string(answers.job_array_id[i]).decode()): answers.error_code[i]
         for i in range(answers.job_array_count)
     }
 

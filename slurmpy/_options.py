@@ -12,7 +12,7 @@ from slurmpy.errors import UnsupportedField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any, Callable, Generic, TypeVar, overload
 
     T = TypeVar("T")
@@ -288,9 +288,15 @@ def number(
     return parsed(flags, member, _parse.number(least, highest), doc, "int | str", **more)
 
 
+def _with_words(doc: str, words: Iterable[str]) -> str:
+    """A description with the words that there are, where it does not have them by itself."""
+    return doc if "``" in doc else f"{doc} Of {', '.join(f'``{name}``' for name in words)}."
+
+
 def word(flags: str, member: str, words: Mapping[str, int], doc: str, **more: Any) -> Option[str]:
     """One of some words."""
     names = {value: name for name, value in reversed(list(words.items()))}
+    doc = _with_words(doc, names.values())
     more.setdefault("show", names.__getitem__)
     return parsed(flags, member, _parse.choice(words), doc, "str", **more)
 
@@ -306,6 +312,7 @@ def bits(
             whole or [name for name, bit in words.items() if bit and value & bit == bit]
         )
 
+    doc = _with_words(doc, words)
     parse = _parse.flags(words, alone=alone)
     return parsed(flags, member, parse, doc, "str | list[str]", show=show, **more)
 

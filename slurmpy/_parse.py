@@ -632,7 +632,12 @@ def cpu_frequency(value: object) -> tuple[int, int, int]:
     if (low is not None or governor is not None) and high is None and low is not None:
         msg = "has to have a highest frequency where it has a least one"
         raise ValueError(msg)
-    if governor is not None and high is not None and low is None:
+    single = "userspace" if MAJOR >= "23.11" else None
+    is_single = isinstance(governor, str) and governor.strip().lower() == single
+    if is_single and low is not None:
+        msg = "has a range of frequencies, and the governor userspace, which has one at a time"
+        raise ValueError(msg)
+    if governor is not None and high is not None and low is None and not is_single:
         msg = "has to have a range of frequencies, low-high, where it has one and a governor"
         raise ValueError(msg)
     if low is high is governor is None:

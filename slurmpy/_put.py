@@ -181,6 +181,8 @@ SHARING = {
     "user": lib.JOB_SHARED_USER,
     "mcs": lib.JOB_SHARED_MCS,
 }
+if lib.JOB_SHARED_TOPO:
+    SHARING["topo"] = lib.JOB_SHARED_TOPO
 BINDING = {"enforce-binding": lib.GRES_ENFORCE_BIND, "disable-binding": lib.GRES_DISABLE_BIND}
 PER_SHARING = {
     "multiple": lib.GRES_MULT_TASKS_PER_SHARING,

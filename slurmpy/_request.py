@@ -139,8 +139,16 @@ def _check_job(values: Values) -> None:
     if limit and limit_min and limit_min > limit:
         msg = "time_limit_min is above time_limit: it has to be the lesser one"
         raise ValueError(msg)
-    if _is_arbitrary(values) and "required_nodes" not in values:
+    if _is_arbitrary(values):
+        _check_arbitrary(values)
+
+
+def _check_arbitrary(values: Values) -> None:
+    if "required_nodes" not in values:
         msg = "distribution 'arbitrary' needs required_nodes, the node of each task in order"
+        raise ValueError(msg)
+    if "nodes" in values and MAJOR >= "24.11":
+        msg = "nodes and distribution 'arbitrary' exclude each other: required_nodes has the nodes"
         raise ValueError(msg)
 
 
@@ -203,7 +211,8 @@ class _Counts:
     def _require(self, values: Values) -> None:
         text, count, different = ffi.new("char **"), ffi.new("uint32_t *"), ffi.new("uint32_t *")
         given = values["required_nodes"].encode("utf-8", "surrogateescape")
-        _runtime.call(lib.slurmpy_nodes, given, text, count, different)
+        keeps = _is_arbitrary(values) and _NAMED_TWICE
+        _runtime.call(lib.slurmpy_nodes, given, keeps, text, count, different)
         if not text[0]:
             msg = f"required_nodes is no list of nodes: {values['required_nodes']!r}"
             raise ValueError(msg)
@@ -217,8 +226,6 @@ class _Counts:
             raise ValueError(msg)
         if _is_arbitrary(values):
             self._named = (count if _NAMED_TWICE else different)[0]
-            if _NAMED_TWICE:
-                self.nodes = values["required_nodes"]
         self.nodes_set = True
 
     def _check_planes(self, values: Values) -> None:
@@ -331,6 +338,41 @@ def _put_tasks_on_gpus(message: Message, values: Values, each: int) -> None:
         desc.max_nodes = min(desc.max_nodes, desc.num_tasks // per_gpu)
 
 
+def _counted(text: str, is_gres: bool) -> dict[str, int]:
+    """GPUs by type, which is an empty text where none is named."""
+    if is_gres:
+        parts = [(name.partition(":"), count) for name, count in _convert.gres(text).items()]
+        return {kind: count for (name, _, kind), count in parts if name == "gpu"}
+    items = [item for item in text.split(",") if item]
+    return {
+        kind.removeprefix("gpu").removeprefix(":"): count
+        for item in items
+        for kind, count in _convert.gres(item if item[0].isalpha() else f"gpu:{item}").items()
+    }
+
+
+def _total_gpus(message: Message, values: Values) -> int:
+    """How many GPUs a job has on all its nodes, by what of it says the most of each type."""
+    desc = message.ptr
+
+    def times(count: int, unset: int) -> int:
+        return 1 if count == unset else count
+
+    nodes = times(desc.min_nodes, lib.NO_VAL)
+    totals: dict[str, int] = {}
+    for name, factor in (
+        ("gpus", 1),
+        ("gres_per_node", nodes),
+        ("gpus_per_socket", nodes * times(desc.sockets_per_node, lib.NO_VAL16)),
+        ("gpus_per_task", times(desc.num_tasks, lib.NO_VAL)),
+    ):
+        for kind, count in _counted(values.get(name, ""), name == "gres_per_node").items():
+            totals[kind] = max(totals.get(kind, 0), count * factor)
+    if not totals and "ntasks_per_gpu" in values and desc.num_tasks != lib.NO_VAL:
+        return int(desc.num_tasks // values["ntasks_per_gpu"])
+    return sum(totals.values())
+
+
 def _put_counts_for_gpus(message: Message, values: Values) -> None:
     """Sets how many nodes and tasks there are where that follows from GPUs.
 
@@ -341,6 +383,9 @@ def _put_counts_for_gpus(message: Message, values: Values) -> None:
     _put_nodes_for_gpus(message, values, each)
     _put_tasks_for_gpus(message, values, each)
     _put_tasks_on_gpus(message, values, each)
+    if "cpus_per_gpu" in values and MAJOR >= "24.05":
+        cpus = values["cpus_per_gpu"] * _total_gpus(message, values)
+        message.ptr.min_cpus = max(message.ptr.min_cpus, cpus)
 
 
 # ---- the environment ----
@@ -460,6 +505,23 @@ def _wanted_gpus(values: Values, message: Message) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
+def _launchers(conf: Any) -> dict[str, str]:
+    """The variables that tell an mpirun in the job to start its daemons through srun."""
+    if MAJOR < "23.11":
+        return {}
+    external = "--external-launcher"
+    found = {"OMPI_MCA_plm_slurm_args": external, "PRTE_MCA_plm_slurm_args": external}
+    is_off = b"disable_slurm_hydra_bootstrap" in ffi.string(conf.mpi)
+    for name, arguments in (
+        ("HYDRA_BOOTSTRAP", "HYDRA_LAUNCHER_EXTRA_ARGS"),
+        ("I_MPI_HYDRA_BOOTSTRAP", "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS"),
+    ):
+        # Another way that the user has chosen stays, and takes no arguments for srun.
+        if os.environ.get(name, None if is_off else "slurm") == "slurm":
+            found.update({name: "slurm", arguments: external})
+    return found
+
+
 def _bytes(text: str) -> bytes:
     """A text as Slurm has it, whatever the encoding of the file system here."""
     return text.encode("utf-8", "surrogateescape")
@@ -478,6 +540,9 @@ def _environment(values: Values, circumstances: Mapping[str, str]) -> dict[bytes
         variables.setdefault(b"SLURM_EXPORT_ENV", _bytes(_exported(export)))
     if export != "ALL" or values.get("get_user_environment"):
         variables[b"SLURM_GET_USER_ENV"] = b"1"
+    if MAJOR >= "26.05":
+        # srun in the job refuses to start with the token of whoever submitted it.
+        variables.pop(b"SLURM_JWT", None)
     return variables
 
 
@@ -549,10 +614,39 @@ def _put_gpu_binding(message: Message, values: Values) -> None:
         message.text("tres_bind", f"{GPU}:per_task:{count}")
 
 
+def _put_gres_binding(message: Message, conf: Any) -> None:
+    """Sets what slurm.conf has as the default of the binding to generic resources."""
+    desc = message.ptr
+    if conf.binds_gres and not desc.bitflags & lib.GRES_DISABLE_BIND:
+        desc.bitflags |= lib.GRES_ENFORCE_BIND
+    if conf.one_task_per_sharing and not desc.bitflags & lib.GRES_MULT_TASKS_PER_SHARING:
+        desc.bitflags |= lib.GRES_ONE_TASK_PER_SHARING
+
+
 def _submission_conf() -> Any:
     conf = ffi.new("slurmpy_submission_conf_t *")
     _runtime.call(lib.slurmpy_submission_conf, conf)
     return conf
+
+
+def _put_governor(values: dict[str, Any], conf: Any) -> None:
+    """Completes a frequency with the governor that newer majors want with each.
+
+    Raises:
+        ValueError: It has a range, and neither it nor the cluster has a governor for it.
+    """
+    unset = lib.NO_VAL
+    low, high, governor = values.get("cpu_frequency", (unset, unset, unset))
+    if MAJOR < "23.11" or high == unset or governor != unset:
+        return
+    governor = lib.CPU_FREQ_USERSPACE if low == unset else conf.governor
+    if governor == unset:
+        msg = (
+            "cpu_frequency has a range without a governor, and there is no CpuFreqDef in "
+            "slurm.conf: add one, as in 'low-high:performance'"
+        )
+        raise ValueError(msg)
+    values["cpu_frequency"] = (low, high, governor)
 
 
 def _check_conf(values: Values, conf: Any) -> None:
@@ -603,9 +697,11 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
     messages: list[Message] = []
     environments: list[dict[bytes, bytes]] = []
     for place, values in enumerate(parts):
+        _put_governor(values, conf)
         _check_conf(values, conf)
         counts = _Counts(values)
         message = Message()
+        lib.slurmpy_init_submission(message.ptr)
         for name, value in values.items():
             options[name].put(message, value)
         try:
@@ -616,6 +712,7 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
             msg = f"{names} together ask for more than Slurm can count: set less"
             raise ValueError(msg) from None
         _put_gpu_binding(message, values)
+        _put_gres_binding(message, conf)
         _put_files(message, values)
         called = _put_program(message, values, first)
         environments.append(_environment(values, _circumstances(values, called, conf)))
@@ -625,6 +722,8 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         for suffix in suffixes if len(parts) > 1 else [""]:
             environments[0].update(_encode({name + suffix: it for name, it in asked.items()}))
         messages.append(message)
+    for name, value in _encode(_launchers(conf)).items():
+        environments[0].setdefault(name, value)
     messages[0].text("script", content)
     for message, variables in zip(messages, environments):
         message.texts("environment", [b"%s=%s" % pair for pair in variables.items()])

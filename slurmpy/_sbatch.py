@@ -24,6 +24,7 @@ _OTHERS = {
     "--bb": "required",
     "--bbf": "required",
     "--consolidate-segments": "none",
+    "--container-type": "required",
     "--export-file": "required",
     "--external-launcher": "optional",
     "--gpu-freq": "required",

@@ -148,11 +148,17 @@ def _restore(kind: type[_Description], values: dict[str, Any]) -> _Description:
     return kind(**values)
 
 
-def _unknown(name: str, names: Mapping[str, object]) -> str:
+def _unknown(name: str, options: Mapping[str, Option[Any]]) -> str:
+    """What to say of a name that is none, which may be sbatch's."""
     import difflib
 
-    near = difflib.get_close_matches(name, names, 1, 0)
-    return f"a description has no {name!r}; did you mean {near[0]!r}?"
+    meant = {"gpus_per_node": "gres_per_node"}
+    for attribute, option in options.items():
+        for flag in option.flags:
+            meant.setdefault(flag.lstrip("-").replace("-", "_"), attribute)
+    meant.update((attribute, attribute) for attribute in options)
+    near = difflib.get_close_matches(name, meant, 1, 0)
+    return f"a description has no {name!r}; did you mean {meant[near[0]]!r}?"
 
 
 class JobSubmitDescription(_Description):
@@ -220,6 +226,7 @@ class JobSubmitDescription(_Description):
         _parse.user,
         "User to run as, by uid or name; for root.",
         "int | str",
+        show="{}".format,
         changes=False,
     )
     group_id: Option[int | str] = parsed(
@@ -228,6 +235,7 @@ class JobSubmitDescription(_Description):
         _parse.group,
         "Group to run as, by gid or name; for root.",
         "int | str",
+        show="{}".format,
         changes=False,
     )
     priority: Option[int | str] = parsed(
@@ -569,7 +577,7 @@ class JobSubmitDescription(_Description):
         _put.bitflags,
         member="bitflags",
         since="24.05",
-        supported=lib.GRES_ONE_TASK_PER_SHARING,
+        supported=MAJOR >= "24.05",
         show=lambda bit: (
             "one-task-per-sharing"
             if bit == lib.GRES_ONE_TASK_PER_SHARING
@@ -644,10 +652,11 @@ class JobSubmitDescription(_Description):
         "shared",
         _put.SHARING,
         "How the job shares its nodes: ``yes`` or ``oversubscribe``, ``no`` or ``exclusive``, "
-        "``user``, ``mcs``.",
+        "``user``, ``mcs``; from Slurm 24.11 on ``topo``.",
         argument="optional",
         bare="exclusive",
         show={
+            lib.JOB_SHARED_TOPO: "topo",
             lib.JOB_SHARED_OK: "oversubscribe",
             lib.JOB_SHARED_NONE: "",
             lib.JOB_SHARED_USER: "user",

@@ -49,9 +49,8 @@ def slurm(other_cluster: Callable[..., AbstractContextManager[Any]]) -> Iterator
     with other_cluster(options) as (env, _folder):
         slurm = Slurm(env)
         me = slurm.run("id", "-un").strip()
-        for account in ("physics", "chemistry"):
-            slurm.add("account", account)
-            slurm.add("user", me, f"account={account}", "wckeys=key1,key2")
+        slurm.add("account", "physics,chemistry")
+        slurm.add("user", me, "account=physics,chemistry", "wckeys=key1,key2")
         slurm.add("qos", "urgent")
         slurm.run("sacctmgr", "-i", "modify", "user", me, "set", "qos+=urgent")
         # slurmctld learns of it a moment later.
