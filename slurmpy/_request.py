@@ -273,119 +273,110 @@ def _put_counts(message: Message, values: Values, counts: _Counts) -> None:
         message.text("req_nodes", counts.nodes)
 
 
-def _counts_of_gpus(text: str) -> list[int]:
-    """How many GPUs of each type there are in a text such as ``tesla:1,volta:5``."""
-    counts = _convert.gres(text if text[:1].isalpha() else f"gpu:{text}").values()
-    return [count for count in counts if count]
-
-
-def _gpus(values: Values, name: str) -> int:
-    return sum(_counts_of_gpus(values[name])) if name in values else 0
-
-
-def _put_nodes_for_gpus(message: Message, values: Values, each: int) -> None:
-    """Sets how many nodes there are where that follows from the GPUs, ``each`` on a node."""
-    desc = message.ptr
-    if "gpus" not in values:
-        return
-    counts = _counts_of_gpus(values["gpus"])
-    if desc.max_nodes != lib.NO_VAL and counts:
-        # No more nodes than there are GPUs of any one type.
-        desc.max_nodes = min(desc.max_nodes, *counts)
-    count = sum(counts) // each if each else 0
-    if count and (desc.min_nodes == lib.NO_VAL or desc.min_nodes <= count <= desc.max_nodes):
-        desc.min_nodes = desc.max_nodes = count
-
-
-def _put_tasks_for_gpus(message: Message, values: Values, each: int) -> None:
-    """Sets how many tasks there are where there are GPUs for each of them."""
-    desc = message.ptr
-    per_task = _gpus(values, "gpus_per_task")
-    if not per_task:
-        return
-    if desc.num_tasks == lib.NO_VAL and desc.min_nodes == desc.max_nodes != lib.NO_VAL:
-        if "ntasks_per_node" in values:
-            desc.num_tasks = desc.min_nodes * values["ntasks_per_node"]
-        elif "cpus_per_task" not in values:
-            desc.num_tasks = desc.min_nodes
-    if desc.num_tasks == lib.NO_VAL and "gpus" in values:
-        desc.num_tasks = _gpus(values, "gpus") // per_task
-    if each and "ntasks_per_node" not in values:
-        desc.ntasks_per_node = each // per_task
-    if "gpus_per_socket" in values and "ntasks_per_socket" not in values:
-        desc.ntasks_per_socket = _gpus(values, "gpus_per_socket") // per_task
-    if "cpus_per_gpu" in values and "cpus_per_task" not in values:
-        desc.cpus_per_task = values["cpus_per_gpu"] * per_task
-
-
-def _put_tasks_on_gpus(message: Message, values: Values, each: int) -> None:
-    """Sets how many tasks there are where there are tasks for each GPU."""
-    desc = message.ptr
-    per_gpu = values.get("ntasks_per_gpu")
-    if not per_gpu:
-        return
-    fewest = 1 if desc.min_nodes == lib.NO_VAL else desc.min_nodes
-    gpus = max(_gpus(values, "gpus"), each * fewest)
-    if gpus:
-        desc.num_tasks = gpus * per_gpu
-        return
-    if desc.num_tasks == lib.NO_VAL and desc.min_nodes == desc.max_nodes != lib.NO_VAL:
-        desc.num_tasks = desc.min_nodes * per_gpu
-    if desc.num_tasks == lib.NO_VAL:
-        msg = "ntasks_per_gpu says nothing alone: set gpus, ntasks or one number of nodes as well"
-        raise ValueError(msg)
-    if desc.max_nodes != lib.NO_VAL:
-        desc.max_nodes = min(desc.max_nodes, desc.num_tasks // per_gpu)
-
-
-def _counted(text: str, is_gres: bool) -> dict[str, int]:
+def _gpus(values: Values, name: str) -> dict[str, int]:
     """GPUs by type, which is an empty text where none is named."""
-    if is_gres:
-        parts = [(name.partition(":"), count) for name, count in _convert.gres(text).items()]
-        return {kind: count for (name, _, kind), count in parts if name == "gpu"}
-    items = [item for item in text.split(",") if item]
-    return {
-        kind.removeprefix("gpu").removeprefix(":"): count
-        for item in items
-        for kind, count in _convert.gres(item if item[0].isalpha() else f"gpu:{item}").items()
-    }
+    items = values.get(name, "").split(",")
+    if name != "gres_per_node":
+        items = [item if item.startswith("gpu") else f"gpu:{item}" for item in items if item]
+    parts = [(key.partition(":"), count) for key, count in _convert.gres(",".join(items)).items()]
+    return {kind: count for (gres, _, kind), count in parts if gres == "gpu" and count}
 
 
-def _total_gpus(message: Message, values: Values) -> int:
-    """How many GPUs a job has on all its nodes, by what of it says the most of each type."""
-    desc = message.ptr
-
-    def times(count: int, unset: int) -> int:
-        return 1 if count == unset else count
-
-    nodes = times(desc.min_nodes, lib.NO_VAL)
-    totals: dict[str, int] = {}
-    for name, factor in (
-        ("gpus", 1),
-        ("gres_per_node", nodes),
-        ("gpus_per_socket", nodes * times(desc.sockets_per_node, lib.NO_VAL16)),
-        ("gpus_per_task", times(desc.num_tasks, lib.NO_VAL)),
-    ):
-        for kind, count in _counted(values.get(name, ""), name == "gres_per_node").items():
-            totals[kind] = max(totals.get(kind, 0), count * factor)
-    if not totals and "ntasks_per_gpu" in values and desc.num_tasks != lib.NO_VAL:
-        return int(desc.num_tasks // values["ntasks_per_gpu"])
-    return sum(totals.values())
+def _or_one(count: int, unset: int) -> int:
+    return 1 if count == unset else count
 
 
-def _put_counts_for_gpus(message: Message, values: Values) -> None:
-    """Sets how many nodes and tasks there are where that follows from GPUs.
+class _Gpus:
+    """The GPUs of a job by type, and what follows from them.
 
     slurmctld works it out as well, but after it has counted the CPUs of the job.
     """
-    named = _convert.gres(values.get("gres_per_node", ""))
-    each = sum(count for name, count in named.items() if name.partition(":")[0] == "gpu")
-    _put_nodes_for_gpus(message, values, each)
-    _put_tasks_for_gpus(message, values, each)
-    _put_tasks_on_gpus(message, values, each)
+
+    def __init__(self, message: Message, values: Values) -> None:
+        self.desc = message.ptr
+        self.values = values
+        self.in_all = _gpus(values, "gpus")
+        self.on_node = _gpus(values, "gres_per_node")
+        self.on_socket = _gpus(values, "gpus_per_socket")
+        self.for_task = _gpus(values, "gpus_per_task")
+
+    def total(self) -> int:
+        """How many there are on all nodes, by what says the most of each type."""
+        desc = self.desc
+        nodes = _or_one(desc.min_nodes, lib.NO_VAL)
+        sockets = nodes * _or_one(desc.sockets_per_node, lib.NO_VAL16)
+        totals: dict[str, int] = {}
+        for counts, factor in (
+            (self.in_all, 1),
+            (self.on_node, nodes),
+            (self.on_socket, sockets),
+            (self.for_task, _or_one(desc.num_tasks, lib.NO_VAL)),
+        ):
+            for kind, count in counts.items():
+                totals[kind] = max(totals.get(kind, 0), count * factor)
+        return sum(totals.values())
+
+    def put_counts(self) -> None:
+        """Sets how many nodes and tasks there are where that follows."""
+        self._put_tasks()
+        for kind in {**self.in_all, **self.on_node, **self.on_socket, **self.for_task}:
+            self._put_nodes(kind)
+            if kind in self.for_task:
+                self._put_for_tasks(kind, self.for_task[kind])
+            if kind in self.in_all and self.desc.max_nodes != lib.NO_VAL:
+                # No more nodes than there are GPUs of any one type.
+                self.desc.max_nodes = min(self.desc.max_nodes, self.in_all[kind])
+
+    def _put_tasks(self) -> None:
+        desc, values = self.desc, self.values
+        per_gpu: int = values.get("ntasks_per_gpu", 0)
+        is_fixed = desc.min_nodes == desc.max_nodes != lib.NO_VAL
+        if is_fixed and desc.num_tasks == lib.NO_VAL and (per_gpu or self.for_task):
+            if per_gpu or "ntasks_per_node" in values:
+                desc.num_tasks = desc.min_nodes * (per_gpu or values["ntasks_per_node"])
+            elif "cpus_per_task" not in values:
+                desc.num_tasks = desc.min_nodes
+        if not per_gpu:
+            return
+        if self.total():
+            desc.num_tasks = self.total() * per_gpu
+        elif desc.num_tasks != lib.NO_VAL:
+            self.in_all[""] = desc.num_tasks // per_gpu
+        else:
+            msg = "ntasks_per_gpu says nothing alone: set gpus, ntasks or one number of nodes too"
+            raise ValueError(msg)
+
+    def _put_nodes(self, kind: str) -> None:
+        desc = self.desc
+        if kind in self.in_all and kind in self.on_node:
+            nodes = self.in_all[kind] // self.on_node[kind]
+            if nodes and (
+                desc.min_nodes == lib.NO_VAL or desc.min_nodes <= nodes <= desc.max_nodes
+            ):
+                desc.min_nodes = desc.max_nodes = nodes
+
+    def _put_for_tasks(self, kind: str, each: int) -> None:
+        desc, values = self.desc, self.values
+        if desc.num_tasks == lib.NO_VAL and kind not in self.in_all:
+            msg = "gpus_per_task says nothing alone: set ntasks or gpus, or a number of nodes, too"
+            raise ValueError(msg)
+        if desc.num_tasks == lib.NO_VAL:
+            desc.num_tasks = self.in_all[kind] // each
+        self.in_all.setdefault(kind, desc.num_tasks * each)
+        if kind in self.on_node and desc.ntasks_per_node in (0, lib.NO_VAL16):
+            desc.ntasks_per_node = self.on_node[kind] // each
+        if kind in self.on_socket and desc.ntasks_per_socket in (0, lib.NO_VAL16):
+            desc.ntasks_per_socket = self.on_socket[kind] // each
+        if not kind and "cpus_per_gpu" in values and desc.cpus_per_task in (0, lib.NO_VAL16):
+            desc.cpus_per_task = values["cpus_per_gpu"] * each
+
+
+def _put_counts_for_gpus(message: Message, values: Values) -> None:
+    """Sets what follows from the GPUs of a job."""
+    gpus = _Gpus(message, values)
+    gpus.put_counts()
     if "cpus_per_gpu" in values and MAJOR >= "24.05":
-        cpus = values["cpus_per_gpu"] * _total_gpus(message, values)
-        message.ptr.min_cpus = max(message.ptr.min_cpus, cpus)
+        message.ptr.min_cpus = max(message.ptr.min_cpus, values["cpus_per_gpu"] * gpus.total())
 
 
 # ---- the environment ----
@@ -517,7 +508,8 @@ def _launchers(conf: Any) -> dict[str, str]:
         ("I_MPI_HYDRA_BOOTSTRAP", "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS"),
     ):
         # Another way that the user has chosen stays, and takes no arguments for srun.
-        if os.environ.get(name, None if is_off else "slurm") == "slurm":
+        chosen = os.environ.get(name, "" if is_off else "slurm")
+        if chosen == "slurm":
             found.update({name: "slurm", arguments: external})
     return found
 
@@ -722,8 +714,7 @@ def build(parts: list[dict[str, Any]], options: Mapping[str, Option[Any]]) -> li
         for suffix in suffixes if len(parts) > 1 else [""]:
             environments[0].update(_encode({name + suffix: it for name, it in asked.items()}))
         messages.append(message)
-    for name, value in _encode(_launchers(conf)).items():
-        environments[0].setdefault(name, value)
+    environments[0] = {**_encode(_launchers(conf)), **environments[0]}
     messages[0].text("script", content)
     for message, variables in zip(messages, environments):
         message.texts("environment", [b"%s=%s" % pair for pair in variables.items()])

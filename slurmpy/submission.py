@@ -154,8 +154,8 @@ def _unknown(name: str, options: Mapping[str, Option[Any]]) -> str:
 
     meant = {"gpus_per_node": "gres_per_node"}
     for attribute, option in options.items():
-        for flag in option.flags:
-            meant.setdefault(flag.lstrip("-").replace("-", "_"), attribute)
+        for name_of_sbatch in option.flags:
+            meant.setdefault(name_of_sbatch.lstrip("-").replace("-", "_"), attribute)
     meant.update((attribute, attribute) for attribute in options)
     near = difflib.get_close_matches(name, meant, 1, 0)
     return f"a description has no {name!r}; did you mean {meant[near[0]]!r}?"

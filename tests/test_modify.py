@@ -52,7 +52,7 @@ OPTIONS = {
 }
 
 
-def again(call: Callable[[], Any]) -> None:
+def again(call: Callable[[], object]) -> None:
     """Change a job, and once more where slurmctld has the code of something else.
 
     Without associations, which are slurmdbd's, it answers a change of the partition with the errno
@@ -61,11 +61,13 @@ def again(call: Callable[[], Any]) -> None:
     """
     for _ in range(50):
         try:
-            return call()
-        except RPCError as error:
+            call()
+        except RPCError as error:  # noqa: PERF203 - few, and each is an exchange with slurmctld
             if error.name != "EAGAIN":
                 raise
-    return call()
+        else:
+            return
+    call()
 
 
 class Slurm:
