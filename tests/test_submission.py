@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,10 +211,18 @@ class Seen:
         self.script = slurm.kept(job, "script")
 
 
+@contextmanager
+def in_folder(folder: Path) -> Iterator[None]:
+    """Makes it the current folder, for the files that jobs write."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
 @pytest.fixture(scope="module")
 def slurm(other_cluster: Callable[..., AbstractContextManager[Any]]) -> Iterator[Slurm]:
     files, lines = {"job_submit.lua": JOB_SUBMIT}, "JobSubmitPlugins=lua\n"
-    with other_cluster(OPTIONS, files, lines) as (env, folder):
+    with other_cluster(OPTIONS, files, lines) as (env, folder), in_folder(folder):
         slurm = Slurm(env, folder)
         for name in ("later1", "later2"):
             slurm.run(
@@ -1600,7 +1609,7 @@ def newer(other_cluster: Callable[..., AbstractContextManager[Any]]) -> Iterator
         "gres_conf": f"{OPTIONS['gres_conf']}\nNodeName=n[1-4] Name=shard Count=8",
         "node_options": f"{OPTIONS['node_options']},shard:8",
     }
-    with other_cluster(options, files, NEWER_LINES) as (env, folder):
+    with other_cluster(options, files, NEWER_LINES) as (env, folder), in_folder(folder):
         yield Slurm(env, folder)
 
 
