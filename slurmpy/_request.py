@@ -437,16 +437,27 @@ def _circumstances(values: Values, name: str | None, conf: Any) -> dict[str, str
     }
     if not values.get("get_user_environment"):
         found.update(_limits(conf))
-    if name is not None:
-        found["SLURM_JOB_NAME"] = name
     for attribute, variable in (
         ("container", "SLURM_CONTAINER"),
         ("container_id", "SLURM_CONTAINER_ID"),
         ("dependencies", "SLURM_JOB_DEPENDENCY"),
-        ("accounting_gather_frequency", "SLURM_ACCTG_FREQ"),
     ):
         if attribute in values:
             found[variable] = values[attribute]
+    return found if _SLURMCTLD_TELLS else {**found, **_described(values, name)}
+
+
+#: Whether slurmctld tells a job itself what is in its description.
+_SLURMCTLD_TELLS = MAJOR >= "24.11"
+
+
+def _described(values: Values, name: str | None) -> dict[str, str]:
+    """The variables that say what is in a description."""
+    found: dict[str, str] = {}
+    if name is not None:
+        found["SLURM_JOB_NAME"] = name
+    if "accounting_gather_frequency" in values:
+        found["SLURM_ACCTG_FREQ"] = values["accounting_gather_frequency"]
     if "log_files_open_mode" in values:
         appends = values["log_files_open_mode"] == lib.OPEN_MODE_APPEND
         found["SLURM_OPEN_MODE"] = "a" if appends else "t"
@@ -508,8 +519,7 @@ def _launchers(conf: Any) -> dict[str, str]:
         ("I_MPI_HYDRA_BOOTSTRAP", "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS"),
     ):
         # Another way that the user has chosen stays, and takes no arguments for srun.
-        chosen = os.environ.get(name, "" if is_off else "slurm")
-        if chosen == "slurm":
+        if os.environ.get(name, "" if is_off else "slurm") == "slurm":
             found.update({name: "slurm", arguments: external})
     return found
 

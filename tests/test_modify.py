@@ -60,14 +60,19 @@ def again(call: Callable[[], object]) -> None:
     too).
     """
     for _ in range(50):
-        try:
-            call()
-        except RPCError as error:  # noqa: PERF203 - few, and each is an exchange with slurmctld
-            if error.name != "EAGAIN":
-                raise
-        else:
+        if not _is_left_over(call):
             return
     call()
+
+
+def _is_left_over(call: Callable[[], Any]) -> bool:
+    try:
+        call()
+    except RPCError as error:
+        if error.name != "EAGAIN":
+            raise
+        return True
+    return False
 
 
 class Slurm:
@@ -97,9 +102,8 @@ class Slurm:
     def show(self, job: int | str) -> list[str]:
         """What scontrol shows of a job, without what differs between any two."""
         text = self.run("scontrol", "show", "job", "-d", str(job))
-        moving = (
-            r"(?<!\S)(?:SubmitTime|AccrueTime|LastSchedEval|EndTime|Reason|Scheduler|SLUID)=\S*"
-        )
+        moving = r"(?<!\S)(?:SubmitTime|AccrueTime|LastSchedEval|EndTime|Reason|Scheduler)=\S*"
+        moving += r"|(?<!\S)SLUID=\S*"
         # What counts down from job to job is what slurmctld gives without a plugin.
         moving += r"|(?<!\S)Priority=4294\d{6}"
         return sorted(re.sub(moving, "", text.replace(str(job), "ID")).split("\n"))
@@ -212,9 +216,8 @@ def test_changes_what_scontrol_does(
     if MAJOR >= "23.11":
         # As sbatch spells them there, which scontrol leaves to the user.
         spelled = re.sub("(TresPerTask=gres)[:/]gpu:", r"\1/gpu=", change)
-        spelled = spelled.replace("gres:gpu", "gres/gpu").replace(
-            "TresBind=gpu", "TresBind=gres/gpu"
-        )
+        spelled = spelled.replace("gres:gpu", "gres/gpu")
+        spelled = spelled.replace("TresBind=gpu", "TresBind=gres/gpu")
     words = re.split(r" (?=[A-Z]\w+=)", spelled)
     slurm.update("scontrol", "update", f"jobid={theirs}", *words)
     after = slurm.show(ours)
