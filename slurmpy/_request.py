@@ -139,6 +139,10 @@ def _check_job(values: Values) -> None:
     if limit and limit_min and limit_min > limit:
         msg = "time_limit_min is above time_limit: it has to be the lesser one"
         raise ValueError(msg)
+    per_core, threads = values.get("ntasks_per_core"), values.get("threads_per_core")
+    if per_core and threads and per_core > threads and MAJOR >= "24.11":
+        msg = f"ntasks_per_core is {per_core}, and threads_per_core only {threads}"
+        raise ValueError(msg)
     if _is_arbitrary(values):
         _check_arbitrary(values)
 

@@ -713,7 +713,6 @@ def test_lines_with_options(line: str, values: dict[str, Any]) -> None:
         "--mail-type=END --mail-type=NONE",
         "--mail-type=NONE --mail-type=FAIL",
         "--time=1- --open-mode=a",
-        "--ntasks-per-core=2 --threads-per-core=1",
         "--comment=a\u00a0b -n3",
         "--array=[0-3]",
         "--array=1-3,%2",
@@ -1290,6 +1289,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"begin_time": "16:00\u00a0tomorrow"}, "no time"),
     ({"kill_on_node_fail": "perhaps"}, "True or False"),
 ]
+if MAJOR >= "24.11":
+    WRONG += [({"ntasks_per_core": 2, "threads_per_core": 1}, "threads_per_core only 1")]
 
 
 @pytest.mark.parametrize(
