@@ -1166,6 +1166,41 @@ def test_what_waits_for_ever_is_taken_as_by_sbatch(slurm: Slurm, values: dict[st
         Job(number).cancel()
 
 
+def test_a_full_partition(slurm: Slurm) -> None:
+    """The job is taken, and waits as sbatch's does."""
+    filler = JobSubmitDescription(
+        script=str(slurm.script), nodes=4, resource_sharing="exclusive", time_limit=10
+    )
+    first = filler.submit()
+    slurm.wait(first, "RUNNING")
+    numbers = filler.submit(), slurm.sbatch(*filler.to_sbatch()[1:])
+    assert filler.dry_run().start_time > time.time()
+    deadline = time.monotonic() + 30
+    while not {Job.load(number).state_reason for number in numbers} <= {"Resources", "Priority"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for number in (*numbers, first):
+        Job(number).cancel()
+
+
+def test_a_full_queue(other_cluster: Callable[..., AbstractContextManager[Any]]) -> None:
+    with other_cluster({"nodes": 1, "name": "full", "max_job_count": 4}) as (env, folder):
+        slurm = Slurm(env, folder)
+        job = JobSubmitDescription(script=SCRIPT, hold=True)
+        held: list[int] = []
+
+        def fill() -> None:
+            for _ in range(9):
+                held.append(job.submit())  # noqa: PERF401 - what there is when one is refused
+
+        with pytest.raises(RPCError) as caught:
+            fill()
+        assert caught.value.name == "EAGAIN"
+        assert 0 < len(held) <= 4
+        shown = slurm.run("squeue", "--noheader", "--format=%i").split()
+        assert sorted(map(int, shown)) == held
+
+
 # ---- wrong input ----
 
 WRONG: list[tuple[dict[str, Any], str]] = [
