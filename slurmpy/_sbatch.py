@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from slurmpy._ffi import MAJOR
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -292,10 +294,11 @@ def _set_gres_flags(found: dict[str, Any], table: _Table, argument: str) -> None
 
 
 def _set_mail_types(found: dict[str, Any], table: _Table, argument: str) -> None:
-    # Of this one alone, each adds to those before it, and NONE adds nothing.
+    # Of this one alone, each adds to those before it, and NONE adds nothing, or takes all away.
     option = table.options["--mail-type"]
     option.check(argument)
-    items = [found.get("mail_types", "NONE"), argument]
+    is_last = MAJOR >= "26.05" and argument.upper() == "NONE"
+    items = ["NONE" if is_last else found.get("mail_types", "NONE"), argument]
     _keep(found, option, ",".join(item for item in items if item.upper() != "NONE") or "NONE")
 
 

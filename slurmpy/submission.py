@@ -737,7 +737,7 @@ class JobSubmitDescription(_Description):
         "Whether the user's login environment is made on the node.",
         _parse.boolean,
         "bool",
-        argument="optional",
+        argument="none" if MAJOR >= "26.05" else "optional",
         read=_parse.user_environment,
         show=lambda value: "" if value else None,
         changes=False,

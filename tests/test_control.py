@@ -71,7 +71,7 @@ listen batch "$1"
 """
 
 
-def wait(ready: Callable[[], object], at_most: float = 40) -> None:
+def wait(ready: Callable[[], object], at_most: float = 90) -> None:
     deadline = time.monotonic() + at_most
     while not ready():
         assert time.monotonic() < deadline, "not in time"

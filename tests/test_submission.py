@@ -683,7 +683,7 @@ SBATCH_LINES: list[tuple[str, dict[str, Any]]] = [
     ("--gpus-per-node=tesla:1", {"gres_per_node": "gpu:tesla:1"}),
     ("-B 2:*:1", {"sockets_per_node": 2, "threads_per_core": 1}),
     ("--tasks-per-node=3 --cluster here", {"ntasks_per_node": 3, "clusters": "here"}),
-    ("--get-user-env=10L --export=NONE", {"get_user_environment": True, "environment": "NONE"}),
+    ("--get-user-env --export=NONE", {"get_user_environment": True, "environment": "NONE"}),
     ("--comment='a \"b\" #c' # -n 7", {"comment": 'a "b" #c'}),
     (r"--comment=a\"b\#c", {"comment": 'a"b#c'}),
     ("--wait-all-nodes=1 --kill-on-invalid-dep=yes", {"wait_all_nodes": True,
@@ -716,7 +716,10 @@ def test_lines_with_options(line: str, values: dict[str, Any]) -> None:
         "--comment=a\u00a0b -n3",
         "--array=[0-3]",
         "--array=1-3,%2",
-        "--get-user-env=10L",
+        pytest.param(
+            "--get-user-env=10L",
+            marks=pytest.mark.skipif(MAJOR >= "26.05", reason="sbatch takes no argument there"),
+        ),
         "--nodelist=n[1-2] --distribution=arbitrary --threads-per-core=2",
         "--nodelist=n[1-2] --distribution=arbitrary --ntasks-per-node=3",
     ],
@@ -825,7 +828,7 @@ def test_lines_for_other_programs_are_named() -> None:
         ("-B 1:2:3:4", "sockets, cores and threads"),
         ("--mail-type=SOME", "mail_types"),
         ("--gres-flags=any", "gres_binding"),
-        ("--get-user-env=junk", "--get-user-env takes seconds"),
+        ("--get-user-env=junk", "--get-user-env takes "),
     ],
 )
 def test_malformed_lines(line: str, words: str) -> None:
