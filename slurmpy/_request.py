@@ -199,7 +199,7 @@ class _Counts:
                     "ntasks to as many as there are nodes, or nodes or required_nodes to fewer"
                 )
                 raise ValueError(msg)
-        elif self.nodes_set and one_size and self._multiplies(values):
+        elif self.nodes_set and one_size and (not per_node or MAJOR < "23.02"):
             self.tasks = max(self.least, 1)
             for name in ("sockets_per_node", "cores_per_socket", "threads_per_core"):
                 if name in values:
@@ -211,12 +211,6 @@ class _Counts:
         if self._named and not self.tasks_set:
             self.tasks, self.tasks_set = self._named, True
             self.estimated = self.tasks
-
-    def _multiplies(self, values: Values) -> bool:
-        """Whether there are as many tasks as nodes, times what is asked for of each."""
-        if self._named and MAJOR >= "26.05":
-            return False
-        return "ntasks_per_node" not in values or MAJOR < "23.02"
 
     def _require(self, values: Values) -> None:
         text, count, different = ffi.new("char **"), ffi.new("uint32_t *"), ffi.new("uint32_t *")

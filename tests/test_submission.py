@@ -720,7 +720,10 @@ def test_lines_with_options(line: str, values: dict[str, Any]) -> None:
             "--get-user-env=10L",
             marks=pytest.mark.skipif(MAJOR >= "26.05", reason="sbatch takes no argument there"),
         ),
-        "--nodelist=n[1-2] --distribution=arbitrary --threads-per-core=2",
+        pytest.param(
+            "--nodelist=n[1-2] --distribution=arbitrary --threads-per-core=2",
+            marks=pytest.mark.skipif(MAJOR >= "26.05", reason="slurmctld refuses it, sbatch's too"),
+        ),
         "--nodelist=n[1-2] --distribution=arbitrary --ntasks-per-node=3",
     ],
 )
@@ -1198,7 +1201,7 @@ def test_a_full_queue(other_cluster: Callable[..., AbstractContextManager[Any]])
 
         with pytest.raises(RPCError) as caught:
             fill()
-        assert caught.value.name == "EAGAIN"
+        assert caught.value.name in {"EAGAIN", "ESLURM_MAX_JOB_COUNT"}
         assert 0 < len(held) <= 4
         shown = slurm.run("squeue", "--noheader", "--format=%i").split()
         assert sorted(map(int, shown)) == held
