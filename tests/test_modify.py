@@ -134,7 +134,7 @@ ROWS: list[Row] = [
     row("comment", "größe = ☃", "Comment=größe = ☃"),
     row("comment", "", "Comment=", "--comment=before"),
     row("admin_comment", "by the administrator", "AdminComment=by the administrator"),
-    row("priority", 77, "Priority=77", "--begin=now+9days"),
+    row("priority", 77, "Priority=77", "--begin=2036-02-29"),
     row("nice", 5, "Nice=5"),
     row("nice", -5, "Nice=-5"),
     row("array", "%3", "ArrayTaskThrottle=3", "--array=0-9"),
