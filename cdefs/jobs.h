@@ -1,7 +1,7 @@
 /* What slurm_load_jobs and its relatives give, and how they are called. */
 
 typedef int64_t bitstr_t;
-typedef ... job_resources_t;
+typedef struct job_resources job_resources_t;
 
 typedef struct slurm_step_id_msg {
 	uint32_t job_id;

@@ -20,6 +20,7 @@ from slurmpy.errors import (
     ControllerUnreachable,
     InvalidJobId,
     JobErrors,
+    NodeUnreachable,
     NotLoaded,
     RPCError,
     SlurmError,
@@ -31,6 +32,8 @@ from slurmpy.jobs import Jobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from slurmpy.stats import JobStatistics, JobStepStatistics, StatisticsWarning
+    from slurmpy.steps import JobStep, JobSteps, TaskDistribution
     from slurmpy.submission import Forecast, JobSubmitDescription
 
 __version__ = "0.1.0"
@@ -46,11 +49,18 @@ __all__ = [
     "InvalidJobId",
     "Job",
     "JobErrors",
+    "JobStatistics",
+    "JobStep",
+    "JobStepStatistics",
+    "JobSteps",
     "JobSubmitDescription",
     "Jobs",
+    "NodeUnreachable",
     "NotLoaded",
     "RPCError",
     "SlurmError",
+    "StatisticsWarning",
+    "TaskDistribution",
     "TaskErrors",
     "Unlimited",
     "UnsupportedField",
@@ -64,14 +74,27 @@ for _public in (fini, init, *(item for item in list(globals().values()) if isins
     _public.__module__ = __name__
 
 
+#: What is loaded when it is first asked for, since not everybody needs it, and where it is.
+_LATER = {
+    "Forecast": "submission",
+    "JobStatistics": "stats",
+    "JobStep": "steps",
+    "JobStepStatistics": "stats",
+    "JobSteps": "steps",
+    "JobSubmitDescription": "submission",
+    "StatisticsWarning": "stats",
+    "TaskDistribution": "steps",
+}
+
+
 def __getattr__(name: str) -> object:
-    """What only those need who submit is loaded when it is first asked for."""
-    if name not in ("Forecast", "JobSubmitDescription"):
+    """Loads what not everybody needs when it is first asked for."""
+    if name not in _LATER:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from slurmpy import submission
+    from importlib import import_module
 
-    value: object = getattr(submission, name)
+    value: object = getattr(import_module(f"slurmpy.{_LATER[name]}"), name)
     globals()[name] = value
     return value
 

@@ -28,9 +28,30 @@ from cffi import FFI
 __all__ = ["BuildError", "Slurm", "declarations", "ffibuilder", "find_slurm", "select"]
 
 CDEFS = Path(__file__).resolve().parent.parent / "cdefs"
-HEADERS = ("runtime.h", "constants.h", "errno.h", "jobs.h", "control.h", "submit.h")
-#: What is compiled beside them, in this order.
-SOURCES = ("source.c", "submit.c")
+HEADERS = (
+    "runtime.h",
+    "constants.h",
+    "errno.h",
+    "jobs.h",
+    "control.h",
+    "submit.h",
+    "steps.h",
+    "stats.h",
+    "jobacctinfo.h",
+    "layout.h",
+    "job_resources.h",
+)
+#: What is compiled beside them, in this order. Two of these are declarations that no header of
+#: Slurm's has: the compiler needs them as cffi does.
+SOURCES = (
+    "source.c",
+    "submit.c",
+    "steps.c",
+    "jobacctinfo.h",
+    "stats.c",
+    "job_resources.h",
+    "layout.c",
+)
 
 #: The majors whose declarations were checked, oldest first.
 MAJORS = ((22, 5), (23, 2), (23, 11), (24, 5), (24, 11), (25, 5), (25, 11), (26, 5))

@@ -30,6 +30,7 @@ __all__ = [
     "profile_types",
     "signal_number",
     "tasks",
+    "tres",
     "tres_memory",
 ]
 
@@ -132,6 +133,15 @@ def tres_memory(text: str) -> int | None:
             except ValueError:
                 return None
     return None
+
+
+def tres(text: str) -> dict[str, int]:
+    """``"cpu=2,mem=1500M,node=1,gres/gpu=1"`` as counts by name; memory in MiB."""
+    found: dict[str, int] = {}
+    for item in text.split(","):
+        name, _, value = item.partition("=")
+        found[name] = mebibytes(value) if name == "mem" else count(value)
+    return found
 
 
 def comma_list(text: str) -> list[str]:

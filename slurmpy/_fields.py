@@ -206,9 +206,15 @@ class Struct:
 
         return self._field(get, doc, member, "bool")
 
-    def text(self, member: str, doc: str) -> Field[str | None]:
-        """A text; None where it is empty. Bytes that are not UTF-8 come as surrogates."""
+    def text(self, member: str, doc: str, *, since: str = "") -> Field[str | None]:
+        """A text; None where it is empty. Bytes that are not UTF-8 come as surrogates.
+
+        With ``since``, it is one that older majors lack.
+        """
         string = ffi.string
+
+        def unsupported(_record: Any) -> Any:
+            raise UnsupportedField(field.name, since)
 
         def get(record: Any) -> Any:
             ptr, _owner = record._record
@@ -220,7 +226,14 @@ class Struct:
             except UnicodeDecodeError:
                 return string(value).decode("utf-8", "surrogateescape")
 
-        return self._field(get, doc, member, "str | None")
+        field = Field(
+            get if not since or member in self._members else unsupported,
+            doc,
+            annotation="str | None",
+            member=member,
+            since=since,
+        )
+        return field
 
     def parsed(
         self,

@@ -577,6 +577,16 @@ def distribution(value: object) -> tuple[int, int | None, str]:
     return int(bits) | (_PACKING[packing] if comma else 0), None, ":".join(names) + comma + packing
 
 
+def distribution_words(bits: int) -> tuple[str | None, str | None, str | None, bool | None]:
+    """The words for a distribution: over nodes, over sockets, over cores, and whether it packs."""
+    others = {lib.SLURM_DIST_PLANE: "plane", lib.SLURM_DIST_ARBITRARY: "arbitrary"}
+    nodes = {**others, **{bit: word for word, bit in _OVER_NODES.items()}}.get(bits & 0xF)
+    sockets = {bit: word for word, bit in _OVER_SOCKETS.items()}.get(bits & 0xF0)
+    cores = {bit: word for word, bit in _OVER_CORES.items()}.get(bits & 0xF00)
+    packing = [word for word, bit in _PACKING.items() if bits & bit]
+    return nodes, sockets, cores, packing == ["pack"] if packing else None
+
+
 # ---- CPU frequency ----
 
 _FREQUENCIES = {

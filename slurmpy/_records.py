@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar, Union
 
+    from slurmpy._layout import Place
+
     #: A member of a struct that owns its memory, as Python holds it.
     Member = Union[int, float, bytes, list[bytes], dict[str, "Member"]]
 
-__all__ = ["Record", "Snapshot", "closed", "load_message"]
+__all__ = ["Record", "Snapshot", "closed", "load_message", "snapshot"]
 
 
 class Snapshot:
@@ -36,7 +38,16 @@ class Snapshot:
         configuration: The number of the configuration under which it was asked.
     """
 
-    __slots__ = ("cluster", "configuration", "groups", "message", "now", "users")
+    __slots__ = (
+        "cluster",
+        "configuration",
+        "groups",
+        "message",
+        "now",
+        "places",
+        "threads",
+        "users",
+    )
 
     def __init__(
         self, message: Any, cluster: str | None, now: float, configuration: int = 0
@@ -48,6 +59,10 @@ class Snapshot:
         self.now = now
         self.users: dict[int, str | None] = {}
         self.groups: dict[int, str | None] = {}
+        #: Node to threads a core, once a layout was asked for.
+        self.threads: dict[str, int] | None = None
+        #: Where the one job of a copy is, whose record has lost what only Slurm can make.
+        self.places: list[Place] | None = None
 
     def preload_names(self) -> None:
         """Reads the whole passwd and group databases, in place of one look-up a name."""
@@ -78,7 +93,11 @@ def load_message(out: Any) -> Snapshot:
     size = ffi.sizeof("slurm_job_info_t") * out[0].record_count
     # PyPy frees in time only where it knows how much there is to free; the texts of a record
     # take about as much as the record.
-    message = ffi.gc(out[0], lib.slurmpy_free_jobs, size=2 * size)
+    return snapshot(ffi.gc(out[0], lib.slurmpy_free_jobs, size=2 * size))
+
+
+def snapshot(message: Any) -> Snapshot:
+    """The snapshot of a message that this thread's last call has given."""
     cluster = ffi.string(lib.slurmpy_cluster()).decode()
     return Snapshot(message, cluster, time.time(), lib.slurmpy_configuration_number())
 

@@ -8,6 +8,7 @@
     │   ├── AccessDenied             + PermissionError
     │   │   └── AuthenticationError
     │   ├── ControllerUnreachable    + ConnectionError
+    │   ├── NodeUnreachable          + ConnectionError: a node of a step does not answer
     │   └── TaskErrors               several tasks of an array, each with its own
     ├── JobErrors                    several jobs of a collection, each with its own
     ├── ConfigurationError           + ValueError: Slurm cannot be used as it is set up
@@ -26,7 +27,7 @@ from slurmpy._ffi import MAJOR, ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any, ClassVar, Union
 
     # What a collection finds a job by.
@@ -40,6 +41,7 @@ __all__ = [
     "ControllerUnreachable",
     "InvalidJobId",
     "JobErrors",
+    "NodeUnreachable",
     "NotLoaded",
     "RPCError",
     "SlurmError",
@@ -241,6 +243,28 @@ class ControllerUnreachable(
     """The controller does not answer."""
 
 
+class NodeUnreachable(RPCError, ConnectionError):
+    """A node does not answer, which is asked for what runs on it.
+
+    Args:
+        errno: Slurm's code, or the operating system's.
+        detail: What was asked for, and what Slurm said.
+        nodes: The nodes that did not answer.
+
+    Attributes:
+        nodes: The same.
+    """
+
+    def __init__(self, errno: int, detail: str = "", nodes: Iterable[str] = ()) -> None:
+        """See the class."""
+        super().__init__(errno, detail)
+        self.nodes = list(nodes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes."""
+        return type(self), (self.errno, self.detail, self.nodes)
+
+
 class ConfigurationError(SlurmError, ValueError):
     """Slurm cannot be used as it is set up here; the message has Slurm's own words."""
 
@@ -258,7 +282,8 @@ class UnsupportedField(SlurmError, AttributeError):
 
     Args:
         attribute: The attribute's name.
-        needs: The first major that has it, such as ``"25.11"``.
+        needs: The first major that has it, such as ``"25.11"``; empty where it depends on what
+            Slurm keeps to itself, and this slurmpy does not know how this major does.
     """
 
     def __init__(self, attribute: str, needs: str) -> None:
@@ -269,6 +294,11 @@ class UnsupportedField(SlurmError, AttributeError):
 
     def __str__(self) -> str:
         """The attribute and both majors."""
+        if not self.needs:
+            return (
+                f"{self.attribute} reads what Slurm keeps to itself, and how Slurm {MAJOR} keeps "
+                "it was not checked: a newer slurmpy-cffi may know"
+            )
         return f"{self.attribute} needs Slurm {self.needs} or newer, and this is Slurm {MAJOR}"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -350,3 +380,10 @@ def rpc_error(rc: int, errno: int, detail: str) -> RPCError:
     # Less than 0 with no errno is what is left when a connection broke off.
     code = rc if rc > 0 else errno or lib.SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR
     return RPCError._classes.get(_name(code), RPCError)(code, detail)
+
+
+def node_error(code: int, nodes: list[str], detail: str) -> RPCError:
+    """The error for a code that nodes have given, or the connections to them."""
+    error = rpc_error(code, 0, detail)
+    unreachable = isinstance(error, ControllerUnreachable)
+    return NodeUnreachable(error.errno, detail, nodes) if unreachable else error

@@ -9,7 +9,15 @@ from slurmpy import _control, _convert, _runtime
 from slurmpy._control import Target
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
-from slurmpy._records import Closed, Record, Snapshot, from_members, load_message, to_members
+from slurmpy._records import (
+    Closed,
+    Record,
+    Snapshot,
+    closed,
+    from_members,
+    load_message,
+    to_members,
+)
 from slurmpy.errors import ControllerUnreachable, InvalidJobId, NotLoaded, check
 
 TYPE_CHECKING = False
@@ -17,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from slurmpy._layout import NodeResources, Place
     from slurmpy._records import Member
+    from slurmpy.stats import JobStatistics
+    from slurmpy.steps import AllSteps, JobSteps
     from slurmpy.submission import JobSubmitDescription
 
 __all__ = ["Job"]
@@ -178,16 +189,20 @@ class Job(Record):
         {'id': 9999}
     """
 
-    __slots__ = ("__weakref__", "_cluster", "_id")
+    __slots__ = ("__weakref__", "_cluster", "_id", "_stats", "_steps")
 
     _struct = _STRUCT
     #: The id; the text that was given for it until the job is loaded.
     _id: Any
     #: The name of the job's cluster; None is the local one, whose name was not known yet.
     _cluster: str | None
+    #: The steps, or those of many jobs that they are among; None as long as they are not loaded.
+    _steps: JobSteps | AllSteps | None
+    _stats: JobStatistics | None
 
     def __init__(self, job_id: int | str) -> None:
         """See the class."""
+        self._steps = self._stats = None
         if isinstance(job_id, str):
             job_id = _convert.job_name(job_id)
         if isinstance(job_id, str):
@@ -216,6 +231,7 @@ class Job(Record):
         job._id = job_id
         job._cluster = owner.cluster
         job._record = ptr, owner
+        job._steps = job._stats = None
         return job
 
     id = _job.integer("job_id", "Unique id of the job.")
@@ -617,9 +633,55 @@ class Job(Record):
             return None
         return int(limit) * 60 - _run_time(ptr, owner.now)
 
+    @property
+    def steps(self) -> JobSteps:
+        """The steps that the job has (``slurm_get_job_steps``): as `Job.load`, `reload` or
+        `Jobs.load_steps` has found them. A job that waits has none.
+
+        Raises:
+            NotLoaded: They were not asked for.
+            ClosedError: The collection of the job was closed.
+        """
+        ptr, _owner = self._record
+        if isinstance(ptr, Closed):
+            _ = self.id
+        found = self._steps
+        if found is None:
+            msg = (
+                f"the steps of job {self._id} were not loaded: call reload() of this object, "
+                f"load_steps() of its collection, or slurmpy.JobSteps.load({self._id!r})"
+            )
+            raise NotLoaded(msg)
+        of = getattr(found, "of", None)
+        if of is not None:
+            found = self._steps = of(self._id)
+        return found  # type: ignore[return-value]  # which it is by now
+
+    @property
+    def stats(self) -> JobStatistics:
+        """What the job uses, as `load_stats` has found it (``slurm_job_step_stat``); zeros before."""
+        if isinstance(self._record[0], Closed):
+            _ = self.id
+        if self._stats is None:
+            from slurmpy.stats import JobStatistics
+
+            self._stats = JobStatistics()
+        return self._stats
+
+    @property
+    def pids(self) -> dict[str, list[int]]:
+        """Node to process ids of the job, as `load_stats` has found them (``slurm_job_step_stat``);
+        empty before.
+        """
+        found: dict[str, list[int]] = {}
+        for step in self.steps.values() if self._steps is not None else ():
+            for node, pids in step.pids.items():
+                found.setdefault(node, []).extend(pids)
+        return found
+
     @classmethod
     def load(cls, job_id: int | str) -> Job:
-        """Asks the controller for one job (``slurm_load_job``).
+        """Asks the controller for one job (``slurm_load_job``), and for its steps.
 
         Args:
             job_id: The id of the job. That of an array gives the record that has the id itself;
@@ -648,6 +710,9 @@ class Job(Record):
     def reload(self) -> Job:
         """Asks the controller for the job again (``slurm_load_job``).
 
+        Where the job has started and not ended, its steps are asked for too
+        (``slurm_get_job_steps``).
+
         Returns:
             The job itself, with the values of now.
 
@@ -663,8 +728,20 @@ class Job(Record):
             >>> Job(job_id).reload().name
             'sleeper'
         """
-        self._take(self._ask())
+        owner = self._ask()
+        ptr = self._chosen(owner)
+        steps = self._steps_of(ptr, owner)
+        self._take(ptr, owner)
+        self._steps = steps
         return self
+
+    def _steps_of(self, ptr: Any, owner: Any) -> JobSteps:
+        """The steps of the job at a place, which are asked for where it can have some."""
+        from slurmpy.steps import JobSteps, load_steps
+
+        if _base_state(ptr) == lib.JOB_PENDING or _has_ended(ptr):
+            return JobSteps()
+        return load_steps(self._at(ptr, owner, ptr.job_id))
 
     def _ask(self) -> Any:
         """All records that the controller has under the id."""
@@ -680,16 +757,98 @@ class Job(Record):
         check(rc, f"loading job {self._id}")
         return owner
 
-    def _take(self, owner: Any) -> None:
-        """Takes over the values of the record that is the job's."""
+    def _chosen(self, owner: Any) -> Any:
+        """The record that is the job's."""
         wanted = _convert.first_id(self._id)
         ptr = _choose(owner.message, self._id)
         if self._record[1] is not None and ptr.job_id != wanted:
             # The array has other tasks yet, and this one is gone.
             raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, f"loading job {wanted}")
+        return ptr
+
+    def _take(self, ptr: Any, owner: Any) -> None:
+        """Takes over the values of a record."""
         self._id = ptr.job_id
         self._cluster = owner.cluster
         self._record = ptr, owner
+
+    def load_stats(self, *, threads: int = 16, timeout: float | None = 60) -> JobStatistics:
+        """Asks the nodes what the job and its steps use (``slurm_job_step_stat``), as ``sstat``.
+
+        The steps are loaded first. Slurm samples them every so many seconds
+        (``JobAcctGatherFrequency``), and the figures are those of the last sample. A job that
+        waits, has ended or has no steps has zeros; a step that ends meanwhile does not count.
+
+        Args:
+            threads: How many steps are asked for at once.
+            timeout: For how many seconds, at the most; None for as long as Slurm takes.
+
+        Returns:
+            The sums over the steps, which are in `stats` from then on; the process ids are in
+            `pids`, and the figures of each step in its own ``stats``.
+
+        Raises:
+            InvalidJobId: There is no such job, or not any more.
+            NodeUnreachable: A node of the job does not answer.
+            AccessDenied: The job is another user's.
+            TypeError, ValueError: There is no such number of threads or seconds.
+            RPCError: The controller or a node refused, or could not be asked.
+            UnsupportedField: How this Slurm keeps the figures was not checked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> job = Job.load(job_id)
+            >>> stats = job.load_stats()
+            >>> stats.resident_memory == job.steps["batch"].stats.max_resident_memory
+            True
+            >>> list(job.pids)
+            ['n1']
+        """
+        from slurmpy import stats
+        from slurmpy.steps import JobSteps, load_steps
+
+        stats.check_limits(threads, timeout)
+        ptr, owner = self._record
+        waits = owner is not None and _base_state(ptr) == lib.JOB_PENDING
+        steps = JobSteps() if waits else load_steps(self)
+        [found] = stats.load({self._id: steps}, threads, timeout).values()
+        if found.errors:
+            raise next(iter(found.errors.values()))
+        self._steps, self._stats = steps, found
+        return found
+
+    def get_resource_layout_per_node(self) -> dict[str, NodeResources]:
+        """Where the job is on its nodes (``job_resrcs``, ``gres_detail_str``).
+
+        The same as ``scontrol -d show job`` prints, and never cut short. How many threads the cores
+        of a node have, the controller is asked for once for each load of jobs
+        (``slurm_load_node``). Of a generic resource with very many scattered devices, slurmctld
+        itself cuts the indexes after 127 characters.
+
+        Returns:
+            Node to ``cpu_ids``, a list of numbers; ``memory``, in MiB; and ``gres``, a dict of names
+            such as ``"gpu:tesla"`` to ``{"count": 2, "indexes": [0, 1]}``. It is empty for a job
+            that waits.
+
+        Raises:
+            NotLoaded: The job was loaded without details, or not at all.
+            RPCError: The controller could not be asked.
+            UnsupportedField: How this Slurm keeps it was not checked.
+
+        Example:
+            >>> from slurmpy import Job
+            >>> Job.load(job_id).get_resource_layout_per_node()
+            {'n1': {'cpu_ids': [0], 'memory': 10, 'gres': {}}}
+        """
+        from slurmpy import _layout
+
+        ptr, owner = self._record
+        found = _layout.layout(ptr, owner, self._id)
+        running = _base_state(ptr) in (lib.JOB_RUNNING, lib.JOB_SUSPENDED)
+        if not found and running and not ptr.job_resrcs and owner.places is None:
+            msg = f"job {self._id} was loaded without details: call reload() of this object"
+            raise NotLoaded(msg)
+        return found
 
     def wait(self, timeout: float | None = None) -> Job:
         """Waits until the job has ended, and nothing of it is left (``slurm_load_job``).
@@ -723,6 +882,8 @@ class Job(Record):
         if timeout is not None and not timeout >= 0:  # which NaN is not either
             msg = f"timeout has to be a number of seconds from 0 on, or None, not {timeout!r}"
             raise ValueError(msg)
+        from slurmpy.steps import JobSteps
+
         deadline = None if timeout is None else time.monotonic() + timeout
         # One that was loaded as a task is that task, be its id the array's or its own.
         is_task = self._record[1] is not None and self.array_task_id is not None
@@ -738,12 +899,13 @@ class Job(Record):
             if is_task:
                 records = [ptr for ptr in records if ptr.job_id == self._id]
             if records and all(map(_has_ended, records)):
-                self._take(owner)
+                self._take(self._chosen(owner), owner)
+                self._steps = JobSteps()
                 return self
             left = pause if deadline is None else deadline - time.monotonic()
             if not records or left <= 0:
                 # Which raises where the job is gone.
-                self._take(owner)
+                self._take(self._chosen(owner), owner)
                 msg = f"job {self._id} has not ended after {timeout} s: its state is {self.state}"
                 raise TimeoutError(msg)
             time.sleep(min(pause, left))
@@ -1060,7 +1222,10 @@ class Job(Record):
         ):
             if text:
                 members[name] = text.encode("utf-8", "surrogateescape")
-        return _restore, (type(self), members, self._cluster, owner.now, self.group_name)
+        places = _places(ptr, owner)
+        steps = self.steps if self._steps is not None else None
+        known = (self._cluster, owner.now, self.group_name, places, steps, self._stats)
+        return _restore, (type(self), members, *known)
 
 
 def _records(message: Any, name: int | str) -> list[Any]:
@@ -1095,19 +1260,40 @@ def _is_named(ptr: Any, name: str) -> bool:
     return bool(ptr.array_bitmap and lib.slurmpy_has_task(ptr, task))
 
 
-def _restore(
+def _places(ptr: Any, owner: Snapshot) -> list[Place] | None:
+    """Where a job is on its nodes, which only Slurm can keep in a record."""
+    from slurmpy import _layout
+
+    if owner.places is not None or not ptr.job_resrcs or not _layout.IS_KNOWN:
+        return owner.places
+    return _layout.places(ptr)
+
+
+def _restore(  # noqa: PLR0913 - what there is to know of a job
     kind: type[Job],
     members: Mapping[str, Member],
     cluster: str | None,
     now: float,
     group: str | None,
+    places: list[Place] | None,
+    steps: JobSteps | None,
+    stats: JobStatistics | None,
 ) -> Job:
     """The job of a pickle or a copy."""
     ptr, kept = from_members(_STRUCT, members)
     owner = Snapshot(kept, cluster, now)
+    owner.places = places
     owner.groups[ptr.group_id] = group
     owner.users.setdefault(ptr.user_id, None)
-    return kind._at(ptr, owner, ptr.job_id)
+    job = kind._at(ptr, owner, ptr.job_id)
+    job._steps, job._stats = steps, stats
+    return job
+
+
+def close(job: Job) -> None:
+    """Lets go of a job's memory, and of that of its steps; its attributes raise from then on."""
+    closed(job)
+    job._steps = job._stats = None
 
 
 def detach(job: Job) -> None:

@@ -11,9 +11,9 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 from slurmpy import _control, _convert, _runtime
 from slurmpy._convert import Unlimited
 from slurmpy._ffi import ffi, lib
-from slurmpy._records import Snapshot, closed, load_message
+from slurmpy._records import Snapshot, load_message
 from slurmpy.errors import ClosedError, SlurmError, check, said
-from slurmpy.job import Job, detach
+from slurmpy.job import Job, close, detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeGuard
 
+    from slurmpy.stats import JobStatistics
+    from slurmpy.steps import AllSteps
     from slurmpy.submission import JobSubmitDescription
 
     T = TypeVar("T")
@@ -52,7 +54,7 @@ class _Table:
     collection costs what the call costs, and a `Job` is made when it is wanted.
     """
 
-    __slots__ = ("_array", "_closed", "_clusters", "_lock", "_made", "snapshot")
+    __slots__ = ("_array", "_closed", "_clusters", "_lock", "_made", "_steps", "snapshot")
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
@@ -63,6 +65,8 @@ class _Table:
         self._closed = False
         #: The jobs that closing ends: those that the collection has made. By identity.
         self._made: dict[int, Job] = {}
+        #: The steps of all jobs, for those that are made from now on.
+        self._steps: AllSteps | None = None
 
     @property
     def clusters(self) -> dict[str, dict[int, Job | int]]:
@@ -105,6 +109,7 @@ class _Table:
                 ptr = self._array + job
                 # The record's own id, whatever number that is equal to it was asked for.
                 job = jobs[job_id] = Job._at(ptr, self.snapshot, ptr.job_id)
+                job._steps = self._steps
                 self._made[id(job)] = job
         return job
 
@@ -125,6 +130,17 @@ class _Table:
             for job_id in list(jobs):
                 if job_id in jobs:
                     yield cluster, self.job(jobs, job_id)
+
+    def enter_steps(self, steps: AllSteps) -> None:
+        """Gives each job of the cluster that has answered its steps."""
+        cluster = steps.owner.cluster or ""
+        with self._lock:
+            if self.snapshot and self.snapshot.cluster == cluster:
+                self._steps = steps
+            jobs = list(self.clusters.get(cluster, {}).values())
+            for job in jobs:
+                if isinstance(job, Job):
+                    job._steps = steps
 
     def has_made(self, job: Job) -> bool:
         """Whether closing ends the job."""
@@ -166,11 +182,14 @@ class _Table:
         if owner is None:
             borrower.add(cluster or _local(), job)
         else:
-            borrower.add(cluster, Job._at(ptr, owner, job._id), made=True)
+            lent = Job._at(ptr, owner, job._id)
+            lent._steps, lent._stats = job._steps, job._stats
+            borrower.add(cluster, lent, made=True)
 
     def copy(self) -> _Table:
         """Another table over the same message."""
         table = _Table(self.snapshot)
+        table._steps = self._steps
         table._clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
         for cluster, jobs in list(table._clusters.items()):
             for job in list(jobs.values()):
@@ -184,7 +203,7 @@ class _Table:
             self._closed = True
             made = list(self._made.values())
         for job in made:
-            closed(job)
+            close(job)
 
 
 class Jobs:
@@ -228,6 +247,7 @@ class Jobs:
         "_names",
         "_reloading",
         "_show",
+        "_stats",
         "_table",
         "_uid",
         "frozen",
@@ -249,6 +269,7 @@ class Jobs:
         self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
         self._uid: int | None = None
         self._reloading = threading.RLock()
+        self._stats: JobStatistics | None = None
         if jobs is not None:
             self.update(jobs)
 
@@ -367,6 +388,101 @@ class Jobs:
                 job = old.job(old.clusters[cluster], job_id)
                 detach(job)
                 new.add(cluster, job, made=old.has_made(job))
+
+    # ---- what runs of them ----
+
+    @property
+    def stats(self) -> JobStatistics:
+        """What the jobs use, as `load_stats` has found it (``slurm_job_step_stat``); zeros before."""
+        if self._stats is None:
+            from slurmpy.stats import JobStatistics
+
+            self._stats = JobStatistics()
+        return self._stats
+
+    def load_steps(self) -> None:
+        """Asks for the steps of all jobs, in one call (``slurm_get_job_steps``).
+
+        They are in the ``steps`` of each job of the local cluster from then on; those of a job that
+        waits, or has ended, are empty. After a `reload` that found changes they are not loaded.
+
+        Raises:
+            RPCError: The controller could not be asked.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> jobs.load_steps()
+            >>> list(jobs[job_id].steps)
+            ['batch']
+        """
+        from slurmpy.steps import load_all_steps
+
+        table = self._open()
+        table.enter_steps(load_all_steps())
+
+    def load_stats(self, *, threads: int = 16, timeout: float | None = 60) -> JobStatistics:
+        """Asks the nodes what all jobs use (``slurm_job_step_stat``), as ``sstat`` does.
+
+        It loads the steps first, as `load_steps` does, and then asks for each of them, several at
+        once. A job that waits, has ended or has no steps has zeros. A job of which a step could
+        not be asked for has no figures: its error is in ``errors`` of what is returned, and the
+        errors of its steps in ``errors`` of its own `Job.stats`. A node that does not answer one
+        call is not asked again.
+
+        Args:
+            threads: How many steps are asked for at once.
+            timeout: For how many seconds, at the most; None for as long as Slurm takes, which is
+                ``MessageTimeout`` for a node that does not answer.
+
+        Returns:
+            The sums over the jobs, which are in `stats` from then on; those of each job are in its
+            own ``stats``, and its process ids in ``pids``.
+
+        Raises:
+            TypeError, ValueError: There is no such number of threads or seconds.
+            RPCError: The controller could not be asked.
+            ConfigurationError: Slurm cannot be used as it is set up.
+            UnsupportedField: How this Slurm keeps the figures was not checked.
+            ClosedError: The collection was closed.
+
+        Warns:
+            StatisticsWarning: Some jobs have no figures.
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> stats = jobs.load_stats()
+            >>> stats.resident_memory == sum(job.stats.resident_memory for job in jobs.values())
+            True
+            >>> stats.errors
+            {}
+        """
+        from slurmpy import stats
+        from slurmpy.steps import load_all_steps
+
+        stats.check_limits(threads, timeout)
+        table = self._open()
+        steps = load_all_steps()
+        table.enter_steps(steps)
+        cluster = steps.owner.cluster or ""
+        own = table.clusters.get(cluster, {})
+        wanted = {i: steps.of(i) for i in steps.places if i in own}
+        by_job = stats.load(wanted, threads, timeout)
+        for job_id, found in by_job.items():
+            if job_id in own:
+                table.job(own, job_id)._stats = found
+        self._stats = stats.of_jobs(by_job.values())
+        local = cluster == _local()
+        self._stats.errors = {
+            job_id if local else (cluster, job_id): next(iter(found.errors.values()))
+            for job_id, found in by_job.items()
+            if found.errors
+        }
+        stats.warn(self._stats.errors, len(by_job))
+        return self._stats
 
     # ---- what is done to all of them ----
 
