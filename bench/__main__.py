@@ -1,7 +1,8 @@
 """How much slower than the C call is slurmpy, and how much more memory does it take?
 
-Starts a Slurm of its own, gives it real jobs, and measures against it; `report.py` has the rows and
-their goals. ``nox -s bench -- --jobs 100000 --json FILE``; ends with 1 where a goal is not held.
+Starts a Slurm of its own, gives it real jobs, and measures against it; then another, with running
+steps for live statistics. `report.py` has the rows and their goals.
+``nox -s bench -- --jobs 100000 --json FILE``; ends with 1 where a goal is not held.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable
 
-from report import ROWS, Result, Samples, table
+from report import ROWS, Result, Row, Samples, table
 
 import slurmpy
 from slurmpy.testing import LocalCluster
@@ -40,6 +41,10 @@ SchedulerParameters=sched_interval=-1
 SlurmctldDebug=error
 MessageTimeout=100
 """
+#: Steps that run are sampled as on a real cluster, not every second as LocalCluster has it.
+SAMPLED = "JobAcctGatherFrequency=60"
+#: Seconds until all steps run, at the most.
+PATIENCE = 120
 
 
 def say(text: str) -> None:
@@ -56,6 +61,18 @@ def make_records(cluster: LocalCluster, jobs: int) -> None:
         if last:
             tasks = f"jobid={job_id}_[0-{last - 1}]"
             cluster.run("scontrol", "update", tasks, "comment=x", timeout=300)
+
+
+def make_steps(cluster: LocalCluster, steps: int) -> None:
+    """Makes jobs that run, each with the step of its script, and waits for these."""
+    # No array: the last of its tasks would have the id of the array, for which sstat gives all.
+    for _ in range(steps):
+        cluster.run("sbatch", "--mem=1", "--output=/dev/null", "--wrap=sleep 1000", timeout=300)
+    deadline = time.monotonic() + PATIENCE
+    while (found := len(cluster.run("squeue", "--noheader", "--steps").splitlines())) < steps:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{found} of {steps} steps run after {PATIENCE} s")
+        time.sleep(0.5)
 
 
 def settle(pid: int) -> None:
@@ -87,7 +104,7 @@ class Bench:
 
     Args:
         env: The environment that leads to the cluster.
-        jobs: How many records it has.
+        jobs: How many records it has; running jobs with a step each, for live statistics.
         rounds: How often the two sides are measured.
     """
 
@@ -115,10 +132,18 @@ class Bench:
         )
         return found
 
+    def pairs(self, kind: str) -> dict[str, Samples]:
+        """What a worker has measured in turns."""
+        found = self.worker(kind, self.rounds)
+        return {key: Samples(*pairs) for key, pairs in found.items()}
+
     def loads(self) -> dict[str, Samples]:
         """`Jobs.load()`, `reload()` and the first look-up, against the C call."""
-        found = self.worker("loads", self.rounds)
-        return {key: Samples(*pairs) for key, pairs in found.items()}
+        return self.pairs("loads")
+
+    def stats(self) -> dict[str, Samples]:
+        """`Jobs.load_stats()` against the C calls, and against `sstat`."""
+        return self.pairs("stats")
 
     def memory(self) -> dict[str, Samples]:
         """Memory after a load, each time in a fresh process."""
@@ -159,26 +184,39 @@ class Bench:
             values: list[float] = [value for run in runs for value in run.get("values", ())]
             return statistics.median(values)
 
-    def run(self) -> list[Result]:
-        """All rows; those whose measurement went wrong say so."""
-        samples: dict[str, Samples] = {}
-        why: dict[str, str] = {}
-        measurements: list[tuple[Callable[[], dict[str, Samples]], list[str]]] = [
-            (self.loads, ["load", "reload", "lookup"]),
-            (self.memory, ["memory"]),
-            (self.attributes, ["integer", "marked", "text", "raw"]),
-            (self.imports, ["import"]),
-        ]
-        for measure, keys in measurements:
-            say(f"measuring {', '.join(keys)}")
-            try:
-                samples.update(measure())
-            except subprocess.CalledProcessError as error:
-                why.update(dict.fromkeys(keys, last_line(error.stderr)))
-            except (RuntimeError, subprocess.TimeoutExpired) as error:
-                why.update(dict.fromkeys(keys, str(error)))
-        unmeasured = "nothing was measured"
-        return [Result(row, samples.get(row.key), why.get(row.key, unmeasured)) for row in ROWS]
+    def of_records(self) -> dict[str, Samples | str]:
+        """The rows that need jobs and nothing that happens; see `measured`."""
+        return {
+            **measured(self.loads, "load", "reload", "lookup"),
+            **measured(self.memory, "memory"),
+            **measured(self.attributes, "integer", "marked", "text", "raw"),
+            **measured(self.imports, "import"),
+        }
+
+
+def measured(measure: Callable[[], dict[str, Samples]], *keys: str) -> dict[str, Samples | str]:
+    """The measurements of some rows; why there are none where that went wrong."""
+    say(f"measuring {', '.join(keys)}")
+    try:
+        return {**measure()}
+    except subprocess.CalledProcessError as error:
+        why = last_line(error.stderr)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    return dict.fromkeys(keys, why)
+
+
+def live(steps: int, rounds: int) -> dict[str, Samples]:
+    """Live statistics, on a cluster whose steps run."""
+    with LocalCluster(
+        # A CPU and a MiB for each, so that both nodes are filled.
+        nodes=2,
+        cpus=(steps + 1) // 2,
+        memory=(steps + 1) // 2,
+        extra_conf=SAMPLED,
+    ) as cluster:
+        make_steps(cluster, steps)
+        return Bench(cluster.env, steps, rounds).stats()
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:
@@ -217,6 +255,11 @@ def version(package: str) -> str:
         return "not installed"
 
 
+def result(row: Row, found: Samples | str) -> Result:
+    """A row with its measurements, or with the reason for none."""
+    return Result(row, None, found) if isinstance(found, str) else Result(row, found)
+
+
 def count(text: str) -> int:
     """A number on the command line, at least 1."""
     number = int(text)
@@ -229,6 +272,7 @@ def main() -> int:
     """The program."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--jobs", type=count, default=100_000, help="job records (100000)")
+    parser.add_argument("--steps", type=count, default=200, help="running steps (200)")
     parser.add_argument("--rounds", type=count, default=15, help="measurements of each side (15)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all of it")
     options = parser.parse_args()
@@ -240,9 +284,12 @@ def main() -> int:
         facts = about(cluster)
         make_records(cluster, options.jobs)
         settle(cluster.daemons["slurmctld"])
-        results = Bench(cluster.env, options.jobs, options.rounds).run()
+        found = Bench(cluster.env, options.jobs, options.rounds).of_records()
+    say(f"a cluster with {options.steps} running steps")
+    found.update(measured(lambda: live(options.steps, options.rounds), "stats", "sstat"))
+    results = [result(row, found.get(row.key, "nothing was measured")) for row in ROWS]
 
-    sizes = {"jobs": options.jobs, "rounds": options.rounds}
+    sizes = {"jobs": options.jobs, "steps": options.steps, "rounds": options.rounds}
     shown = {name: ", ".join(f"{k} {v}" for k, v in fact.items()) for name, fact in facts.items()}
     print(table(results, {"date": date, **shown, **sizes}))
     if options.json:

@@ -1,9 +1,10 @@
 """One kind of measurement in a process of its own, printed as JSON in seconds and bytes.
 
 ``python bench/measure.py loads 100000 15`` measures loads against a controller with 100,000 jobs in
-15 rounds. What is compared is measured in turns, so that whatever else the machine does meets both
-sides alike. pyperf, which measures one benchmark to its end before the next, cannot do that; it
-measures the start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
+15 rounds, ``python bench/measure.py stats 200 15`` live statistics of 200 running steps. What is
+compared is measured in turns, so that whatever else the machine does meets both sides alike.
+pyperf, which measures one benchmark to its end before the next, cannot do that; it measures the
+start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import gc
 import json
 import os
 import platform
+import shlex
+import subprocess
 import sys
+import sysconfig
+import tempfile
 import timeit
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +27,8 @@ from typing import Any
 from cffi import FFI
 
 import slurmpy
+from slurmpy import stats as live
+from slurmpy._build_ffi import find_slurm
 from slurmpy._ffi import ffi, lib
 from slurmpy.job import SHOW
 
@@ -34,6 +41,9 @@ UNSET = frozenset((lib.NO_VAL, lib.INFINITE))
 #: of them counts, as what is more is other work of the machine's.
 SLICE = 0.004
 SLICES = 5
+
+#: How often `sstat` runs for every job: a process each, one after the other, takes seconds.
+SSTATS = 3
 
 #: Two measurements a round: ours, and what it is compared with.
 Pairs = dict[str, tuple[list[float], list[float]]]
@@ -218,6 +228,87 @@ def memory(jobs: int, ours: bool) -> dict[str, int]:
     return {"bytes": after - before}
 
 
+class BareStats:
+    """The C calls for live statistics, in a library that is compiled here.
+
+    Args:
+        steps: How many steps run.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.ffi = FFI()
+        self.ffi.cdef(
+            "double bench_stats(uint32_t wanted, uint32_t threads, char *words, size_t size);"
+        )
+        compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+        source = Path(__file__).resolve().with_name("stats.c")
+        with tempfile.TemporaryDirectory() as folder:
+            library = f"{folder}/stats.so"
+            options = ("-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-pthread")
+            include = f"-I{find_slurm().include}"
+            argv = [*shlex.split(compiler), *options, include, str(source), "-o", library]
+            subprocess.run(argv, check=True)
+            # What it calls is among the symbols that slurmpy has made global. Once it is loaded,
+            # its file may go.
+            self.lib: Any = self.ffi.dlopen(library)
+
+    def time(self) -> float:
+        """How long the calls take, on as many threads as `load_stats` has."""
+        words: Any = self.ffi.new("char[]", 1000)
+        gc.collect()
+        seconds: float = self.lib.bench_stats(self.steps, live.THREADS, words, len(words))
+        if seconds < 0:
+            said: Any = self.ffi.string(words)
+            sys.exit(said.decode())
+        return seconds
+
+
+def one_stats(collection: slurmpy.Jobs, steps: int) -> float:
+    """How long `Jobs.load_stats()` takes, where each job has a step and each step has figures."""
+    gc.collect()
+    start = perf_counter()
+    found = collection.load_stats()
+    seconds = perf_counter() - start
+    if found.errors:
+        sys.exit(f"no figures of {len(found.errors)} jobs: {next(iter(found.errors.values()))}")
+    expect(sum(1 for job in collection.values() if job.pids), steps)
+    return seconds
+
+
+def sstats(collection: slurmpy.Jobs) -> float:
+    """How long it takes to run `sstat` for each job, one after the other, and read what it says."""
+    start = perf_counter()
+    for job_id in collection:
+        argv = ("sstat", "--allsteps", "--noheader", "--parsable2", "--jobs", str(job_id))
+        said = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+        lines = said.splitlines()
+        if len(lines) != 1 or not said.startswith(f"{job_id}.batch|"):
+            sys.exit(f"{' '.join(argv)} said {len(lines)} lines: {said[:80]}")
+    return perf_counter() - start
+
+
+def stats(steps: int, rounds: int) -> Pairs:
+    """Live statistics, in turns with the C calls and, not as often, with `sstat`."""
+    bare = BareStats(steps)
+    collection = slurmpy.Jobs.load()
+    expect(len(collection), steps)
+    pairs: Pairs = {"stats": ([], []), "sstat": ([], [])}
+    compared = (("stats", bare.time, rounds), ("sstat", lambda: sstats(collection), SSTATS))
+    bare.time()
+    one_stats(collection, steps)
+    for key, other, most in compared:
+        ours, yardstick = pairs[key]
+        for number in range(min(rounds, most)):
+            if number % 2:
+                ours.append(one_stats(collection, steps))
+                yardstick.append(other())
+            else:
+                yardstick.append(other())
+                ours.append(one_stats(collection, steps))
+    return pairs
+
+
 def resident() -> int:
     """Bytes of this process that are in memory."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
@@ -232,6 +323,8 @@ def main(kind: str, jobs: str, detail: str) -> None:
         found = loads(int(jobs), int(detail))
     elif kind == "attributes":
         found = attributes(int(jobs), int(detail))
+    elif kind == "stats":
+        found = stats(int(jobs), int(detail))
     else:
         found = memory(int(jobs), detail == "ours")
     print(json.dumps(found))

@@ -70,6 +70,8 @@ ROWS = (
     Row("marked", "job.time_limit", "the same value by hand", 1.5, "ns", 1e9),
     Row("text", "job.name", "ffi.string(self._ptr.name).decode()", 1.25, "ns", 1e9),
     Row("import", "python -c 'import slurmpy'", "python -c pass", 3.0, "ms", 1e3),
+    Row("stats", "jobs.load_stats()", "the same calls in C, as many threads", 1.15, "ms", 1e3),
+    Row("sstat", "jobs.load_stats()", "sstat for each job", 0.4, "ms", 1e3),
     Row("reload", "jobs.reload(), nothing changed", _C_CALL, None, "ms", 1e3),
     Row("lookup", "Jobs.load() and the first jobs[id]", _C_CALL, None, "ms", 1e3),
     Row("raw", "job.time_limit", "self._ptr.time_limit, not converted", None, "ns", 1e9),

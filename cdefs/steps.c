@@ -45,6 +45,11 @@ static void slurmpy_free_steps(job_step_info_response_msg_t *msg)
 		slurm_xfree((void **) &step->container_type);
 #endif
 	}
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,5,0)
+	if (msg->stepmgr_jobs)
+		slurm_list_destroy(msg->stepmgr_jobs);
+	msg->stepmgr_jobs = NULL;
+#endif
 	slurm_free_job_step_info_response_msg(msg);
 }
 

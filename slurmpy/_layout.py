@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from slurmpy import _control, _runtime
-from slurmpy._ffi import MAJOR, ffi, lib
+from slurmpy._ffi import ffi, lib
 from slurmpy.errors import UnsupportedField, check
 
 TYPE_CHECKING = False

@@ -635,8 +635,9 @@ class Job(Record):
 
     @property
     def steps(self) -> JobSteps:
-        """The steps that the job has (``slurm_get_job_steps``): as `Job.load`, `reload` or
-        `Jobs.load_steps` has found them. A job that waits has none.
+        """The steps of the job, as `load`, `reload` or `Jobs.load_steps` has found them.
+
+        A job that waits has none, and neither has one that has ended.
 
         Raises:
             NotLoaded: They were not asked for.
@@ -659,7 +660,7 @@ class Job(Record):
 
     @property
     def stats(self) -> JobStatistics:
-        """What the job uses, as `load_stats` has found it (``slurm_job_step_stat``); zeros before."""
+        """What the job uses, as `load_stats` has found it; zeros before."""
         if isinstance(self._record[0], Closed):
             _ = self.id
         if self._stats is None:
@@ -670,9 +671,7 @@ class Job(Record):
 
     @property
     def pids(self) -> dict[str, list[int]]:
-        """Node to process ids of the job, as `load_stats` has found them (``slurm_job_step_stat``);
-        empty before.
-        """
+        """Node to process ids of the job, as `load_stats` has found them; empty before."""
         found: dict[str, list[int]] = {}
         for step in self.steps.values() if self._steps is not None else ():
             for node, pids in step.pids.items():
@@ -826,9 +825,9 @@ class Job(Record):
         itself cuts the indexes after 127 characters.
 
         Returns:
-            Node to ``cpu_ids``, a list of numbers; ``memory``, in MiB; and ``gres``, a dict of names
-            such as ``"gpu:tesla"`` to ``{"count": 2, "indexes": [0, 1]}``. It is empty for a job
-            that waits.
+            Node to ``cpu_ids``, a list of numbers; ``memory``, in MiB; and ``gres``, a dict of
+            names such as ``"gpu:tesla"`` to ``{"count": 2, "indexes": [0, 1]}``. It is empty for a
+            job that waits.
 
         Raises:
             NotLoaded: The job was loaded without details, or not at all.
@@ -1269,7 +1268,7 @@ def _places(ptr: Any, owner: Snapshot) -> list[Place] | None:
     return _layout.places(ptr)
 
 
-def _restore(  # noqa: PLR0913 - what there is to know of a job
+def _restore(  # noqa: PLR0913, PLR0917 - what there is to know of a job
     kind: type[Job],
     members: Mapping[str, Member],
     cluster: str | None,

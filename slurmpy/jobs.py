@@ -393,7 +393,7 @@ class Jobs:
 
     @property
     def stats(self) -> JobStatistics:
-        """What the jobs use, as `load_stats` has found it (``slurm_job_step_stat``); zeros before."""
+        """What the jobs use, as `load_stats` has found it; zeros before."""
         if self._stats is None:
             from slurmpy.stats import JobStatistics
 

@@ -251,7 +251,9 @@ def ask(step: JobStep) -> Answer:
     nodes = hosts(ptr.nodes)
     silent = [node for node in nodes if node not in pids]
     if not rc and not silent:
-        return _fold(step, [(it.num_tasks, it.jobacct) for it in answers], nodes), pids
+        tasks = sum(answer.num_tasks for answer in answers)
+        samples = {node: it.jobacct for node, it in zip(pids, answers) if it.jobacct}
+        return _fold(step, tasks, samples), pids
     code = rc if rc > 0 else error
     if code == lib.ESLURM_INVALID_JOB_ID:
         return None
@@ -264,23 +266,22 @@ def _pids(answer: Any) -> list[int]:
     return ffi.unpack(answer.pid, answer.pid_cnt) if answer.pid_cnt else []
 
 
-def _fold(step: JobStep, answers: list[tuple[int, Any]], nodes: list[str]) -> JobStepStatistics:
-    """The figures of a step, from how many tasks each node has and what it has sampled of them."""
-    tasks = sum(count for count, _ in answers)
-    samples = [sample for _, sample in answers if sample]
+def _fold(step: JobStep, tasks: int, samples: Mapping[str, Any]) -> JobStepStatistics:
+    """The figures of a step, from how many tasks it has and what each node has sampled of its."""
     found = JobStepStatistics(elapsed_cpu_time=step.elapsed_cpu_time)
     cpu = _Usage(samples, _CPU, "in", "min")
     found.total_cpu_time = _divided(cpu.sum, _MILLISECONDS)
     found.avg_cpu_time = _divided(_divided(cpu.sum, tasks), _MILLISECONDS)
     found.min_cpu_time = _divided(cpu.value, _MILLISECONDS)
-    found.min_cpu_time_node, found.min_cpu_time_task = cpu.place(nodes)
+    found.min_cpu_time_node, found.min_cpu_time_task = cpu.node, cpu.task
     found.user_cpu_time = found.system_cpu_time = found.consumed_energy = None
     found.avg_cpu_frequency = None
     if samples:
-        found.user_cpu_time = _seconds((it.user_cpu_sec, it.user_cpu_usec) for it in samples)
-        found.system_cpu_time = _seconds((it.sys_cpu_sec, it.sys_cpu_usec) for it in samples)
-        found.avg_cpu_frequency = _divided(sum(it.act_cpufreq for it in samples), tasks)
-        energy = [it.energy.consumed_energy for it in samples]
+        of = samples.values()
+        found.user_cpu_time = _seconds((it.user_cpu_sec, it.user_cpu_usec) for it in of)
+        found.system_cpu_time = _seconds((it.sys_cpu_sec, it.sys_cpu_usec) for it in of)
+        found.avg_cpu_frequency = _divided(sum(it.act_cpufreq for it in of), tasks)
+        energy = [it.energy.consumed_energy for it in of]
         found.consumed_energy = None if lib.NO_VAL64 in energy else sum(energy)
     for name, tres, way in (
         ("disk_read", _DISK, "in"),
@@ -290,11 +291,10 @@ def _fold(step: JobStep, answers: list[tuple[int, Any]], nodes: list[str]) -> Jo
         ("virtual_memory", _VIRTUAL, "in"),
     ):
         usage = _Usage(samples, tres, way, "max")
-        node, task = usage.place(nodes)
         setattr(found, f"avg_{name}", _divided(usage.sum, tasks))
         setattr(found, f"max_{name}", usage.value)
-        setattr(found, f"max_{name}_node", node)
-        setattr(found, f"max_{name}_task", task)
+        setattr(found, f"max_{name}_node", usage.node)
+        setattr(found, f"max_{name}_task", usage.task)
     return found
 
 
@@ -312,18 +312,21 @@ class _Usage:
     Attributes:
         sum: Over all tasks; None where no node has it.
         value: The task's with most or least.
+        node: The node that this task is on: the one that has told of it. Slurm's own number of it
+            means another node in a component of a heterogeneous step, as sstat shows.
+        task: The number of this task.
     """
 
-    __slots__ = ("_node", "_task", "sum", "value")
+    __slots__ = ("node", "sum", "task", "value")
 
-    def __init__(self, samples: list[Any], tres: int, way: str, which: str) -> None:
+    def __init__(self, samples: Mapping[str, Any], tres: int, way: str, which: str) -> None:
         """See the class."""
         self.sum: int | None = None
         self.value: int | None = None
-        self._node: int | None = None
-        self._task: int | None = None
+        self.node: str | None = None
+        self.task: int | None = None
         arrays = f"tres_usage_{way}_{which}"
-        for sample in samples:
+        for node, sample in samples.items():
             ids = ffi.unpack(sample.tres_ids, sample.tres_count) if sample.tres_ids else []
             if tres not in ids:
                 continue
@@ -334,17 +337,11 @@ class _Usage:
             value = _set(getattr(sample, arrays), place)
             # Of nodes that have the same, the first counts, as in sstat.
             if value is not None and (
-                self.value is None
-                or (value > self.value if which == "max" else value < self.value)
+                self.value is None or (value > self.value if which == "max" else value < self.value)
             ):
                 self.value = value
-                self._node = _set(getattr(sample, f"{arrays}_nodeid"), place)
-                self._task = _set(getattr(sample, f"{arrays}_taskid"), place)
-
-    def place(self, nodes: list[str]) -> tuple[str | None, int | None]:
-        """The node and the task that the value is of."""
-        node = self._node
-        return (nodes[node] if node is not None and node < len(nodes) else None), self._task
+                self.node = node
+                self.task = _set(getattr(sample, f"{arrays}_taskid"), place)
 
 
 def _set(array: Any, place: int) -> int | None:
@@ -368,7 +365,7 @@ def _seconds(times: Iterable[tuple[int, int]]) -> int:
 
 def ask_all(
     steps: Iterable[JobStep], threads: int, timeout: float | None
-) -> list[tuple[JobStep, Answer | Exception]]:
+) -> list[tuple[JobStep, Answer | SlurmError]]:
     """Asks the nodes of many steps at once.
 
     Args:
@@ -401,20 +398,17 @@ def ask_all(
             answers = dict(crew.answers)
     finally:
         crew.waiting.clear()
-    failed = next((it for it in answers.values() if _is_failure(it)), None)
-    if failed is not None:
-        raise failed
     late = f"no answer within {timeout} s"
-    return [
-        (step, answers[i] if i in answers else _late(step, late)) for i, step in enumerate(todo)
-    ]
-
-
-def _is_failure(answer: Answer | Exception) -> bool:
-    """Whether an answer is an error that is not Slurm's, or one that all steps have in common."""
-    return isinstance(answer, (ConfigurationError, UnsupportedField)) or (
-        isinstance(answer, Exception) and not isinstance(answer, SlurmError)
-    )
+    found: list[tuple[JobStep, Answer | SlurmError]] = []
+    for number, step in enumerate(todo):
+        answer = answers[number] if number in answers else _late(step, late)
+        # What is not about the one step is raised.
+        if isinstance(answer, (ConfigurationError, UnsupportedField)) or (
+            isinstance(answer, Exception) and not isinstance(answer, SlurmError)
+        ):
+            raise answer
+        found.append((step, answer))
+    return found
 
 
 class _Crew:
@@ -506,7 +500,7 @@ def load(
     }
 
 
-def check_limits(threads: int, timeout: float | None) -> None:
+def check_limits(threads: object, timeout: object) -> None:
     """Refuses what is no number of threads or seconds."""
     if isinstance(threads, bool) or not isinstance(threads, int):
         msg = f"threads is an int, not {type(threads).__name__}: {threads!r}"
@@ -514,6 +508,9 @@ def check_limits(threads: int, timeout: float | None) -> None:
     if threads < 1:
         msg = f"threads has to be 1 or more, not {threads}"
         raise ValueError(msg)
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float, type(None))):
+        msg = f"timeout is a number of seconds or None, not {type(timeout).__name__}: {timeout!r}"
+        raise TypeError(msg)
     if timeout is not None and not timeout > 0:  # which NaN is not either
         msg = f"timeout has to be a number of seconds above 0, or None, not {timeout!r}"
         raise ValueError(msg)

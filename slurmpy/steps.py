@@ -78,6 +78,11 @@ def step_numbers(name: object) -> tuple[int, int]:
     return operator.index(number), component
 
 
+def _run_time(ptr: Any) -> int:
+    """Seconds that a step has run; those of one that waits mean nothing."""
+    return int(ptr.run_time) if ptr.start_time else 0
+
+
 class _StepNotLoaded:
     """Stands for the pointer of a step that was never asked for."""
 
@@ -99,6 +104,83 @@ class _StepNotLoaded:
             f"slurmpy.JobStep.load({job_id}, {name!r})"
         )
         raise NotLoaded(msg)
+
+
+class TaskDistribution:
+    """How tasks are distributed over nodes, sockets and cores; prints as ``--distribution`` takes.
+
+    Args:
+        text: As sbatch and srun take it, such as ``"cyclic:block"`` or ``"block,nopack"``.
+
+    Attributes:
+        nodes: Over nodes: ``"block"``, ``"cyclic"``, ``"plane"`` or ``"arbitrary"``; None for what
+            Slurm takes by default.
+        sockets: Over the sockets of a node: ``"block"``, ``"cyclic"`` or ``"fcyclic"``; None where
+            that is left to Slurm.
+        cores: The same, over the cores of a socket.
+        plane: Size of the planes of ``"plane"``; None where it is another, or is not known: Slurm
+            does not tell it of a step.
+        pack: Whether nodes are filled before others are taken; None where that is left to Slurm.
+
+    Raises:
+        ValueError: The text is no distribution.
+
+    Example:
+        >>> from slurmpy import TaskDistribution
+        >>> distribution = TaskDistribution("cyclic:block,nopack")
+        >>> distribution.nodes, distribution.sockets, distribution.pack
+        ('cyclic', 'block', False)
+        >>> str(distribution)
+        'cyclic:block,nopack'
+    """
+
+    __slots__ = ("cores", "nodes", "pack", "plane", "sockets")
+
+    nodes: str | None
+    sockets: str | None
+    cores: str | None
+    plane: int | None
+    pack: bool | None
+
+    def __init__(self, text: str) -> None:
+        """See the class."""
+        from slurmpy import _parse
+
+        bits, self.plane, _words = _parse.distribution(text)
+        self._take(bits)
+
+    def _take(self, bits: int) -> None:
+        """Takes over the bits of a distribution."""
+        from slurmpy import _parse
+
+        self.nodes, self.sockets, self.cores, self.pack = _parse.distribution_words(bits)
+
+    def __str__(self) -> str:
+        """As sbatch's ``--distribution`` takes it."""
+        nodes = f"plane={self.plane}" if self.plane else self.nodes
+        words = ":".join(filter(None, (nodes, self.sockets, self.cores)))
+        packing = {None: "", True: "pack", False: "nopack"}[self.pack]
+        return ",".join(filter(None, (words, packing)))
+
+    def __repr__(self) -> str:
+        """As it is made."""
+        return f"slurmpy.TaskDistribution({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both distribute in the same way."""
+        return str(self) == str(other) if isinstance(other, TaskDistribution) else NotImplemented
+
+    def __hash__(self) -> int:
+        """As it is compared."""
+        return hash(str(self))
+
+
+def _distribution(bits: int) -> TaskDistribution | None:
+    """The distribution of a step; None where it has none."""
+    made = TaskDistribution.__new__(TaskDistribution)
+    made.plane = None
+    made._take(bits)
+    return made if str(made) else None
 
 
 class JobStep(Record):
@@ -245,29 +327,34 @@ class JobStep(Record):
         return hosts(ptr.nodes)
 
     start_time = _step.timestamp("start_time", "When the step started.")
-    run_time = _step.integer("run_time", "How long the step has run.", "seconds")
 
-    @_step.computed("run_time, time_limit", "seconds")
+    @_step.computed("run_time, start_time", "seconds")
+    def run_time(self) -> int:
+        """How long the step has run, without the time that it was suspended."""
+        ptr, _owner = self._record
+        return _run_time(ptr)
+
+    @_step.computed("run_time, start_time, time_limit", "seconds")
     def run_time_remaining(self) -> int | None:
         """What is left until the step's own time limit; None where it has none."""
         ptr, _owner = self._record
         limit = ptr.time_limit
         if limit in (0, lib.NO_VAL, lib.INFINITE):
             return None
-        return int(limit) * 60 - int(ptr.run_time)
+        return int(limit) * 60 - _run_time(ptr)
 
-    @_step.computed("run_time, num_cpus", "seconds")
+    @_step.computed("run_time, start_time, num_cpus", "seconds")
     def elapsed_cpu_time(self) -> int:
         """Run time multiplied by the CPUs of the step."""
         ptr, _owner = self._record
         cpus = ptr.num_cpus
-        return 0 if cpus in (lib.NO_VAL, lib.INFINITE) else int(ptr.run_time) * int(cpus)
+        return 0 if cpus in (lib.NO_VAL, lib.INFINITE) else _run_time(ptr) * int(cpus)
 
     cpus = _step.number("num_cpus", "How many CPUs the step has.")
     ntasks = _step.number("num_tasks", "How many tasks the step has.")
     distribution = _step.mapped(
         "task_dist",
-        lambda bits: _distribution(bits),
+        _distribution,
         "How the tasks are distributed; None where that is not set.",
         "TaskDistribution | None",
     )
@@ -386,14 +473,7 @@ class JobStep(Record):
                 ...
             slurmpy.InvalidJobId: modifying step 0 of job 9999: ...
         """
-        if not isinstance(changes, JobStep):
-            msg = f"changes are a JobStep, not {type(changes).__name__}: {changes!r}"
-            raise TypeError(msg)
-        limit = getattr(changes._record[0], "limit", None)
-        if limit is None:
-            msg = f"{changes!r} carries no change: give one a time_limit"
-            raise ValueError(msg)
-        self._do("modifying", lib.slurmpy_limit_step, limit)
+        self._do("modifying", lib.slurmpy_limit_step, _change(changes))
 
     def load_stats(self) -> JobStepStatistics:
         """Asks the nodes what the step uses (``slurm_job_step_stat``), as ``sstat`` does.
@@ -509,7 +589,7 @@ def _unloaded(kind: type[JobStep], numbers: tuple[int, int, int], limit: int | N
     return made
 
 
-def _restore(  # noqa: PLR0913 - what there is to know of a step
+def _restore(  # noqa: PLR0913, PLR0917 - what there is to know of a step
     kind: type[JobStep],
     members: Mapping[str, Member],
     cluster: str | None,
@@ -525,6 +605,18 @@ def _restore(  # noqa: PLR0913 - what there is to know of a step
     step = kind._at(ptr, owner)
     step._stats, step._pids = stats, pids
     return step
+
+
+def _change(changes: object) -> int:
+    """The time limit that a step carries as a change."""
+    if not isinstance(changes, JobStep):
+        msg = f"changes are a JobStep, not {type(changes).__name__}: {changes!r}"
+        raise TypeError(msg)
+    limit: int | None = getattr(changes._record[0], "limit", None)
+    if limit is None:
+        msg = f"{changes!r} carries no change: give slurmpy.JobStep() a time_limit"
+        raise ValueError(msg)
+    return limit
 
 
 def _limit(value: object) -> int:
@@ -707,84 +799,3 @@ def _ask(cluster: Any, job_id: int, what: str, job: Job | None = None) -> Snapsh
     size = ffi.sizeof(_STRUCT) * out[0].job_step_count
     # As for jobs, the texts of a step take about as much as the step.
     return snapshot(ffi.gc(out[0], lib.slurmpy_free_steps, size=2 * size))
-
-
-class TaskDistribution:
-    """How tasks are distributed over nodes, sockets and cores; prints as ``--distribution`` takes.
-
-    Args:
-        text: As sbatch and srun take it, such as ``"cyclic:block"`` or ``"block,nopack"``.
-
-    Attributes:
-        nodes: Over nodes: ``"block"``, ``"cyclic"``, ``"plane"`` or ``"arbitrary"``; None for what
-            Slurm takes by default.
-        sockets: Over the sockets of a node: ``"block"``, ``"cyclic"`` or ``"fcyclic"``; None where
-            that is left to Slurm.
-        cores: The same, over the cores of a socket.
-        plane: Size of the planes of ``"plane"``; None where it is another, or is not known: Slurm
-            does not tell it of a step.
-        pack: Whether nodes are filled before others are taken; None where that is left to Slurm.
-
-    Raises:
-        ValueError: The text is no distribution.
-        TypeError: It is no text.
-
-    Example:
-        >>> from slurmpy import TaskDistribution
-        >>> distribution = TaskDistribution("cyclic:block,nopack")
-        >>> distribution.nodes, distribution.sockets, distribution.pack
-        ('cyclic', 'block', False)
-        >>> str(distribution)
-        'cyclic:block,nopack'
-    """
-
-    __slots__ = ("cores", "nodes", "pack", "plane", "sockets")
-
-    nodes: str | None
-    sockets: str | None
-    cores: str | None
-    plane: int | None
-    pack: bool | None
-
-    def __init__(self, text: str) -> None:
-        """See the class."""
-        from slurmpy import _parse
-
-        if not isinstance(text, str):
-            msg = f"a distribution is a str, not {type(text).__name__}: {text!r}"
-            raise TypeError(msg)
-        bits, self.plane, _words = _parse.distribution(text)
-        self._take(bits)
-
-    def _take(self, bits: int) -> None:
-        """Takes over the bits of a distribution."""
-        from slurmpy import _parse
-
-        self.nodes, self.sockets, self.cores, self.pack = _parse.distribution_words(bits)
-
-    def __str__(self) -> str:
-        """As sbatch's ``--distribution`` takes it."""
-        nodes = f"plane={self.plane}" if self.plane else self.nodes
-        words = ":".join(filter(None, (nodes, self.sockets, self.cores)))
-        packing = {None: "", True: "pack", False: "nopack"}[self.pack]
-        return ",".join(filter(None, (words, packing)))
-
-    def __repr__(self) -> str:
-        """As it is made."""
-        return f"slurmpy.TaskDistribution({str(self)!r})"
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both distribute in the same way."""
-        return str(self) == str(other) if isinstance(other, TaskDistribution) else NotImplemented
-
-    def __hash__(self) -> int:
-        """As it is compared."""
-        return hash(str(self))
-
-
-def _distribution(bits: int) -> TaskDistribution | None:
-    """The distribution of a step; None where it has none."""
-    made = TaskDistribution.__new__(TaskDistribution)
-    made.plane = None
-    made._take(bits)
-    return made if str(made) else None

@@ -28,6 +28,8 @@ GOALS = {
     "marked": 1.5,
     "text": 1.25,
     "import": 3.0,
+    "stats": 1.15,
+    "sstat": 0.4,
     "reload": None,
     "lookup": None,
     "raw": None,
@@ -74,7 +76,7 @@ def test_a_row_that_was_not_measured_does_not_hold(report: ModuleType) -> None:
 
 def test_the_program_measures_every_row(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    options = ("--jobs", "50", "--rounds", "2", "--json", str(file))
+    options = ("--jobs", "50", "--steps", "4", "--rounds", "2", "--json", str(file))
     # The package that is tested here, also where it is only on the path of pytest.
     env = {**os.environ, "PYTHONPATH": str(Path(slurmpy.__file__).parent.parent)}
     argv = [sys.executable, str(BENCH), *options]
@@ -103,7 +105,7 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
 
     holds = [row["holds"] for row in found["rows"] if row["goal"]]
     assert done.returncode == (0 if all(holds) else 1), done.stderr
-    assert (found["jobs"], found["rounds"]) == (50, 2)
+    assert (found["jobs"], found["steps"], found["rounds"]) == (50, 4, 2)
     assert int(found["machine"]["cores"]) >= 1
     assert found["versions"]["slurmpy"] == slurmpy.__version__
     assert found["versions"]["Slurm"].startswith(tuple("23456789"))

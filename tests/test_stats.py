@@ -1,0 +1,645 @@
+"""Live statistics, held against what sstat prints of the same steps at the same moment."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+import slurmpy
+from slurmpy import (
+    Job,
+    Jobs,
+    JobStatistics,
+    JobStep,
+    JobSteps,
+    JobStepStatistics,
+    StatisticsWarning,
+    stats,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from conftest import Other
+
+MIB = 2**20
+NODES = ("n1", "n2", "n3")
+TASKS_PER_NODE = 2
+
+#: What each task of the step does, by its number: seconds of CPU time, MiB that it holds, MiB of
+#: address space, MiB that it reads and writes, and pages that it reads of a file in no cache.
+LOADS = {
+    0: {"cpu": 3.0, "hold": 20, "map": 50, "read": 1.0, "write": 0.5, "pages": 150},
+    1: {"cpu": 2.6, "hold": 90, "map": 60, "read": 1.5, "write": 0.7, "pages": 10},
+    2: {"cpu": 2.8, "hold": 24, "map": 70, "read": 2.0, "write": 7.0, "pages": 15},
+    3: {"cpu": 2.4, "hold": 28, "map": 900, "read": 2.5, "write": 0.9, "pages": 20},
+    4: {"cpu": 1.3, "hold": 32, "map": 80, "read": 3.0, "write": 1.1, "pages": 25},
+    5: {"cpu": 2.2, "hold": 36, "map": 90, "read": 9.0, "write": 1.3, "pages": 30},
+}
+
+#: The figure, the task that it is of, and what the task has more of than all others.
+EXTREMES = {
+    "max_page_faults": (0, "pages", 1),
+    "max_resident_memory": (1, "hold", MIB),
+    "max_disk_write": (2, "write", MIB),
+    "max_virtual_memory": (3, "map", MIB),
+    "min_cpu_time": (4, "cpu", 1),
+    "max_disk_read": (5, "read", MIB),
+}
+
+TASK = """
+import json, mmap, os, sys, time
+folder, loads = sys.argv[1], json.loads(sys.argv[2])
+rank = os.environ["SLURM_PROCID"]
+load = loads[rank]
+mib = 2**20
+held = bytearray(os.urandom(mib)) * load["hold"]
+mapped = mmap.mmap(-1, load["map"] * mib)
+with open("/dev/zero", "rb", buffering=0) as file:
+    for _ in range(int(load["read"] * 16)):
+        file.read(mib // 16)
+with open("/dev/null", "wb", buffering=0) as file:
+    for _ in range(int(load["write"] * 16)):
+        file.write(bytes(mib // 16))
+path = os.path.join(folder, "pages-" + rank)
+# Without a byte, and so in no cache; writing it would count too.
+open(path, "w").close()
+os.truncate(path, 4096 * load["pages"] * 64)
+with open(path, "rb") as file:
+    pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    pages.madvise(mmap.MADV_RANDOM)
+    for number in range(load["pages"]):
+        pages[number * 64 * 4096]
+    del pages
+os.unlink(path)
+# The rest is CPU time, in the program and in the kernel.
+while time.process_time() < load["cpu"]:
+    os.urandom(2**14)
+    sum(range(2500))
+open(os.path.join(folder, "done-" + rank), "w").close()
+time.sleep(600)
+"""
+
+#: sstat's columns for the figures that are times, and those that are numbers.
+TIMES = {"avg_cpu_time": "AveCPU", "min_cpu_time": "MinCPU"}
+NUMBERS = {
+    "consumed_energy": "ConsumedEnergyRaw",
+    "avg_disk_read": "AveDiskRead",
+    "max_disk_read": "MaxDiskRead",
+    "avg_disk_write": "AveDiskWrite",
+    "max_disk_write": "MaxDiskWrite",
+    "avg_page_faults": "AvePages",
+    "max_page_faults": "MaxPages",
+    "avg_resident_memory": "AveRSS",
+    "max_resident_memory": "MaxRSS",
+    "avg_virtual_memory": "AveVMSize",
+    "max_virtual_memory": "MaxVMSize",
+}
+TASKS = {
+    "max_disk_read": "MaxDiskRead",
+    "max_disk_write": "MaxDiskWrite",
+    "max_page_faults": "MaxPages",
+    "max_resident_memory": "MaxRSS",
+    "max_virtual_memory": "MaxVMSize",
+    "min_cpu_time": "MinCPU",
+}
+COLUMNS = [
+    "JobID",
+    "NTasks",
+    "AveCPUFreq",
+    "TRESUsageInTot",
+    *TIMES.values(),
+    *NUMBERS.values(),
+    *(f"{name}{what}" for name in TASKS.values() for what in ("Node", "Task")),
+]
+
+
+class Tools(NamedTuple):
+    """A cluster beside the shared one."""
+
+    env: dict[str, str]
+    folder: Path
+
+    def run(self, *command: str) -> str:
+        """What a command prints."""
+        return subprocess.run(
+            command, env=self.env, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+    def submit(self, *options: str) -> int:
+        """The id of a job whose output is thrown away."""
+        return int(self.run("sbatch", "--parsable", "--output=/dev/null", *options))
+
+    def sstat(self, job_id: int) -> dict[int | str, dict[str, str]]:
+        """Step id to column to what sstat prints."""
+        columns = f"--format={','.join(COLUMNS)}"
+        text = self.run(
+            "sstat", "--allsteps", "--noconvert", "--parsable2", columns, f"--jobs={job_id}"
+        )
+        header, *lines = (line.split("|") for line in text.splitlines())
+        assert header == COLUMNS
+        rows = (dict(zip(header, line)) for line in lines)
+        return {step_id(row["JobID"].partition(".")[2]): row for row in rows}
+
+    def daemon(self, node: str) -> int:
+        """The process id of a node's slurmd."""
+        command = f"slurmd.*-N {node}( |$)"
+        pids = subprocess.run(["pgrep", "-f", command], capture_output=True, text=True, check=True)
+        mine = [
+            int(pid)
+            for pid in pids.stdout.split()
+            if self.env["SLURM_CONF"] in self.command_of(int(pid))
+        ]
+        assert len(mine) == 1
+        return mine[0]
+
+    @staticmethod
+    def command_of(pid: int) -> str:
+        """The command line and the environment of a process; empty for one that has gone."""
+        try:
+            proc = Path(f"/proc/{pid}")
+            return (proc / "cmdline").read_text() + (proc / "environ").read_text(errors="replace")
+        except OSError:
+            return ""
+
+
+def step_id(text: str) -> int | str:
+    """A step's id, from sstat's text."""
+    return int(text) if text.isdecimal() else text
+
+
+def seconds(text: str) -> int:
+    """``"1-02:03:04"`` or ``"02:03.500"`` in whole seconds."""
+    days, _, clock = text.rpartition("-")
+    total = 0
+    for part in clock.partition(".")[0].split(":"):
+        total = total * 60 + int(part)
+    return int(days or 0) * 86400 + total
+
+
+def amount(text: str) -> int | None:
+    """A number as sstat prints it: some in a unit even where it is told not to convert."""
+    match = re.fullmatch(r"([0-9.]+)([KMG]?)", text)
+    if match is None:
+        assert not text
+        return None
+    scale: int = 1024 ** " KMG".index(match[2] or " ")
+    return round(float(match[1]) * scale)
+
+
+def kilohertz(text: str) -> int:
+    """A frequency as sstat prints it, such as ``"2305.83K"``."""
+    match = re.fullmatch(r"([0-9.]+)K?", text)
+    assert match
+    return int(float(match[1]))
+
+
+def until(condition: Callable[[], object], timeout: float = 60) -> None:
+    """Waits for something."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Tools]:
+    """A cluster of three nodes that samples every second, and gives up on a node after three."""
+    options = {
+        "nodes": len(NODES),
+        "cpus": 16,
+        "memory": 16000,
+        "extra_conf": "MessageTimeout=3\nPrologFlags=Contain",
+    }
+    with other_cluster(options) as (env, folder):
+        yield Tools(env, folder)
+
+
+@pytest.fixture(scope="module")
+def job_id(tools: Tools) -> int:
+    """A job with a step whose tasks have done all that they do."""
+    folder = tools.folder / "loads"
+    folder.mkdir(mode=0o777)
+    (folder / "task.py").write_text(TASK)
+    command = ["srun", sys.executable, str(folder / "task.py"), str(folder), json.dumps(LOADS)]
+    job_id = tools.submit(
+        f"--nodes={len(NODES)}",
+        f"--ntasks-per-node={TASKS_PER_NODE}",
+        "--distribution=block",
+        "--mem=2000",
+        "--wrap",
+        shlex.join(command),
+    )
+    until(lambda: len(list(folder.glob("done-*"))) == len(LOADS), 90)
+    return job_id
+
+
+@pytest.fixture(scope="module")
+def same_moment(tools: Tools, job_id: int) -> tuple[Job, dict[int | str, dict[str, str]]]:
+    """The job with its figures, and what sstat has printed both before and after them."""
+    job = Job.load(job_id)
+    deadline = time.monotonic() + 60
+    while True:
+        before = tools.sstat(job_id)
+        job.load_stats()
+        if before == tools.sstat(job_id) and enough(job):
+            return job, before
+        assert time.monotonic() < deadline
+
+
+def enough(job: Job) -> bool:
+    """Whether the last sample has seen all of what the tasks have done."""
+    found = job.steps[0].stats
+    return found.total_cpu_time is not None and found.total_cpu_time >= int(
+        sum(load["cpu"] for load in LOADS.values())
+    )
+
+
+@pytest.mark.parametrize("step", ["batch", "extern", 0])
+def test_every_figure_is_what_sstat_prints(
+    same_moment: tuple[Job, dict[int | str, dict[str, str]]], step: int | str
+) -> None:
+    job, rows = same_moment
+    assert set(rows) == set(job.steps) == {"batch", "extern", 0}
+    row, found = rows[step], job.steps[step].stats
+    usage = dict(item.split("=") for item in row["TRESUsageInTot"].split(","))
+    assert found.total_cpu_time == seconds(usage["cpu"])
+    for name, column in TIMES.items():
+        assert getattr(found, name) == seconds(row[column]), name
+    for name, column in NUMBERS.items():
+        # One that is 1 is printed as "1.00M", in whatever unit.
+        expected = 1 if row[column] == "1.00M" else amount(row[column])
+        assert getattr(found, name) == expected, name
+    for name, column in TASKS.items():
+        assert getattr(found, f"{name}_node") == row[f"{column}Node"], name
+        assert getattr(found, f"{name}_task") == int(row[f"{column}Task"]), name
+    assert found.avg_cpu_frequency == kilohertz(row["AveCPUFreq"])
+    assert job.steps[step].ntasks == int(row["NTasks"])
+
+
+def test_the_step_is_what_its_tasks_did(
+    same_moment: tuple[Job, dict[int | str, dict[str, str]]],
+) -> None:
+    found = same_moment[0].steps[0].stats
+    for name, (task, what, unit) in EXTREMES.items():
+        assert getattr(found, f"{name}_task") == task
+        assert getattr(found, f"{name}_node") == NODES[task // TASKS_PER_NODE]
+        most = LOADS[task][what] * unit
+        assert int(most * 0.9) <= getattr(found, name) <= most + 60 * MIB, name
+    for name in ("page_faults", "resident_memory", "virtual_memory", "disk_read", "disk_write"):
+        assert 0 < getattr(found, f"avg_{name}") < getattr(found, f"max_{name}"), name
+    for what in ("read", "write"):
+        done = sum(load[what] for load in LOADS.values()) * MIB / len(LOADS)
+        # And what Python reads when it starts.
+        assert done <= getattr(found, f"avg_disk_{what}") < done + 2 * MIB
+    assert found.min_cpu_time is not None
+    assert found.avg_cpu_time is not None
+    assert found.total_cpu_time is not None
+    assert 0 < found.min_cpu_time < found.avg_cpu_time < found.total_cpu_time
+    assert found.avg_cpu_time == found.total_cpu_time // len(LOADS)
+    # A task's seconds are whole ones before they are summed.
+    assert found.user_cpu_time
+    assert found.system_cpu_time
+    parts = found.user_cpu_time + found.system_cpu_time
+    assert found.total_cpu_time - 2 * len(LOADS) <= parts <= found.total_cpu_time
+    assert found.avg_cpu_frequency
+    # No sampler of energy is configured, and none is on such a machine.
+    assert found.consumed_energy == 0
+
+
+def test_elapsed_time(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
+    job, _ = same_moment
+    step = job.steps[0]
+    assert step.stats.elapsed_cpu_time == step.run_time * step.cpus  # type: ignore[operator]
+    assert job.stats.elapsed_cpu_time == step.stats.elapsed_cpu_time > 0
+
+
+def test_a_job_is_the_sum_of_its_steps(
+    same_moment: tuple[Job, dict[int | str, dict[str, str]]],
+) -> None:
+    job, rows = same_moment
+    found = job.stats.to_dict()
+    assert list(found) == [
+        *("total_cpu_time", "user_cpu_time", "system_cpu_time", "elapsed_cpu_time"),
+        *("consumed_energy", "disk_read", "disk_write", "page_faults"),
+        *("resident_memory", "virtual_memory"),
+    ]
+    for name, column in (
+        ("disk_read", "AveDiskRead"),
+        ("disk_write", "AveDiskWrite"),
+        ("page_faults", "AvePages"),
+    ):
+        numbers = [1 if row[column] == "1.00M" else amount(row[column]) for row in rows.values()]
+        assert found[name] == sum(map(int, filter(None, numbers)))
+    for name, column in (("resident_memory", "MaxRSS"), ("virtual_memory", "MaxVMSize")):
+        assert found[name] == max(filter(None, (amount(row[column]) for row in rows.values())))
+    of_steps = [step.stats for step in job.steps.values()]
+    for name in ("total_cpu_time", "user_cpu_time", "system_cpu_time", "consumed_energy"):
+        assert found[name] == sum(getattr(step, name) for step in of_steps)
+    assert job.load_stats() is job.stats
+
+
+def test_process_ids(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
+    job, _ = same_moment
+    step = job.steps[0]
+    assert list(step.pids) == list(NODES)
+    for node, pids in step.pids.items():
+        ours = [pid for pid in pids if "task.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+        names = [Path(f"/proc/{pid}/environ").read_text() for pid in ours]
+        # On the first node, srun's own command line has the name of the script too.
+        tasks = [text for text in names if f"SLURMD_NODENAME={node}\0" in text]
+        assert len([text for text in tasks if "SLURM_PROCID" in text]) >= TASKS_PER_NODE
+    assert set(job.pids) == set(NODES)
+    for node in NODES:
+        assert set(step.pids[node]) < set(job.pids[node])
+
+
+def test_one_step(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
+    job, _ = same_moment
+    step = JobStep(job.id, 0)
+    assert step.stats == JobStepStatistics()
+    assert step.pids == {}
+    found = step.load_stats()
+    assert found is step.stats
+    assert found.max_disk_read == job.steps[0].stats.max_disk_read
+    assert step.pids.keys() == job.steps[0].pids.keys()
+    assert list(found.to_dict()) == list(JobStepStatistics.__dataclass_fields__)
+    assert found.to_dict()["max_disk_read"] == found.max_disk_read
+
+
+def test_a_collection_is_the_sum_of_its_jobs(tools: Tools, job_id: int) -> None:
+    other = tools.submit("--mem=10", "--wrap", "sleep 600")
+    waiting = tools.submit("--mem=10", "--hold", "--wrap", "true")
+    ended = tools.submit("--mem=10", "--wrap", "true")
+    Job(ended).wait(60)
+    until(lambda: len(Job.load(other).steps) == 2)
+    with Jobs.load() as jobs:
+        assert jobs.stats == JobStatistics()
+        assert jobs[job_id].stats == JobStatistics()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            total = jobs.load_stats()
+        assert total is jobs.stats
+        assert total.errors == {}
+        for name, value in total.to_dict().items():
+            assert value == sum(getattr(job.stats, name) for job in jobs.values()), name
+        assert total.resident_memory > jobs[job_id].stats.resident_memory > 0
+        assert jobs[other].stats.virtual_memory > 0
+        assert jobs[waiting].stats == jobs[ended].stats == JobStatistics()
+        assert list(jobs[other].pids) == ["n1"]
+        assert jobs[waiting].pids == {}
+        assert jobs[job_id].steps[0].stats.max_disk_read_task == 5
+        some = Jobs([other])
+        assert some.load_stats().resident_memory == some[other].stats.resident_memory > 0
+    Jobs([other, waiting]).cancel()
+
+
+def test_what_is_known_travels(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
+    job, _ = same_moment
+    for other in (copy.copy(job), pickle.loads(pickle.dumps(job))):
+        assert other.stats == job.stats
+        assert other.pids == job.pids
+        assert other.steps == job.steps
+        assert other.steps[0].stats == job.steps[0].stats
+        assert other.steps[0].to_dict() == job.steps[0].to_dict()
+        # And can be asked for again.
+        assert other.load_stats().disk_read >= job.stats.disk_read
+
+
+def test_jobs_without_steps(tools: Tools) -> None:
+    waiting = Job(tools.submit("--hold", "--wrap", "true")).reload()
+    assert waiting.load_stats() == JobStatistics()
+    assert waiting.steps == {}
+    ended = Job(tools.submit("--mem=10", "--wrap", "true")).wait(60)
+    assert ended.load_stats() == JobStatistics()
+    # Also where it was not loaded before.
+    assert Job(ended.id).load_stats() == JobStatistics()
+    with pytest.raises(slurmpy.InvalidJobId, match="loading the steps of job 99999"):
+        Job(99999).load_stats()
+    waiting.cancel()
+
+
+def test_a_step_that_has_ended_meanwhile(tools: Tools) -> None:
+    job = Job(tools.submit("--mem=100", "--wrap", "srun --mem=10 sleep 600 & sleep 600")).reload()
+    until(lambda: 0 in job.reload().steps)
+    steps = job.steps
+    JobStep(job.id, 0).cancel()
+    until(lambda: 0 not in JobSteps.load(job))
+    with pytest.raises(slurmpy.InvalidJobId, match=f"statistics of step 0 of job {job.id}"):
+        steps[0].load_stats()
+    # Of the steps that were there, it alone does not count.
+    [found] = stats.load({job.id: steps}, 4, 60).values()
+    assert found.errors == {}
+    batch, extern = steps["batch"].stats, steps["extern"].stats
+    assert found.disk_read == batch.avg_disk_read + extern.avg_disk_read > 0  # type: ignore[operator]
+    assert steps[0].stats == JobStepStatistics()
+    job.cancel()
+
+
+def test_steps_that_end_all_the_time(tools: Tools) -> None:
+    """One of them is asked for just when it ends, sooner or later."""
+    script = "while true; do srun --mem=10 true; done"
+    job_ids = [tools.submit("--mem=100", "--wrap", script) for _ in range(2)]
+    until(lambda: all("batch" in Job.load(job_id).steps for job_id in job_ids))
+    seen = set()
+    deadline = time.monotonic() + 8
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jobs = Jobs(job_ids)
+        while time.monotonic() < deadline:
+            assert jobs.load_stats().errors == {}
+            seen |= {(job.id, step) for job in jobs.values() for step in job.steps}
+            assert all(job.stats.resident_memory for job in jobs.values())
+    assert len(seen) > 10
+    jobs.cancel()
+
+
+AS_USER = """
+import json, logging, os, sys, warnings
+import slurmpy
+# What is imported later may be where others cannot read.
+from slurmpy import Job, Jobs, StatisticsWarning, steps
+slurmpy.init()
+os.setgid(65534)
+os.setuid(65534)
+theirs, own = json.loads(sys.argv[1])
+jobs = Jobs([theirs, own])
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    total = jobs.load_stats()
+try:
+    Job(theirs).load_stats()
+except slurmpy.AccessDenied as error:
+    refusal = str(error)
+print(json.dumps({
+    "errors": {job: type(error).__name__ for job, error in total.errors.items()},
+    "own": jobs[own].stats.resident_memory,
+    "theirs": jobs[theirs].stats.to_dict(),
+    "steps": sorted(map(str, jobs[theirs].stats.errors)),
+    "total": total.resident_memory,
+    "warnings": [[str(w.message), issubclass(w.category, StatisticsWarning)] for w in caught],
+    "refusal": refusal,
+}))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+def test_another_users_job_is_refused_by_itself(tools: Tools, job_id: int) -> None:
+    own = tools.submit("--mem=10", "--uid=65534", "--chdir=/", "--wrap", "sleep 600")
+    until(lambda: "batch" in Job.load(own).steps)
+    run = subprocess.run(
+        [sys.executable, "-c", AS_USER, json.dumps([job_id, own])],
+        env=tools.env,
+        cwd=Path(slurmpy.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stderr == ""
+    found: dict[str, Any] = json.loads(run.stdout)
+    assert found["errors"] == {str(job_id): "AccessDenied"}
+    assert found["own"] == found["total"] > 0
+    assert set(found["theirs"].values()) == {0}
+    assert found["steps"] == ["0", "batch", "extern"]
+    [[text, is_ours]] = found["warnings"]
+    assert is_ours
+    assert text.startswith("1 of 2 jobs have no statistics, see stats.errors: ")
+    assert f"of job {job_id}: " in text
+    assert "loading statistics of step" in found["refusal"]
+    Job(own).cancel()
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process that is stopped for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_node_that_does_not_answer(tools: Tools, job_id: int) -> None:
+    fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
+    stuck = tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600")
+    until(lambda: all("batch" in Job.load(job).steps for job in (fine, stuck)))
+    jobs = Jobs([job_id, fine, stuck])
+    with stopped(tools.daemon("n3")):
+        start = time.monotonic()
+        with pytest.warns(StatisticsWarning, match="2 of 3 jobs have no statistics") as caught:
+            jobs.load_stats()
+        # At Slurm's own MessageTimeout, whatever number of steps the node has.
+        assert 2 < time.monotonic() - start < 12
+        assert caught[0].filename == __file__
+        check_silent(jobs, {job_id, stuck})
+        assert jobs[fine].stats.resident_memory > 0
+        # What the others have is not part of anything.
+        assert jobs.stats.to_dict() == jobs[fine].stats.to_dict()
+        assert set(jobs[job_id].stats.errors) == {"extern", 0}
+        assert set(jobs[stuck].stats.errors) == {"batch", "extern"}
+
+        start = time.monotonic()
+        with pytest.warns(StatisticsWarning, match="no answer within 1 s"):
+            jobs.load_stats(timeout=1)
+        assert 0.9 < time.monotonic() - start < 3
+        check_silent(jobs, {job_id, stuck})
+        assert jobs.stats.resident_memory == jobs[fine].stats.resident_memory > 0
+
+        start = time.monotonic()
+        with pytest.raises(slurmpy.NodeUnreachable, match=f"of job {job_id}: ") as raised:
+            Job(job_id).load_stats(timeout=1)
+        assert time.monotonic() - start < 3
+        assert isinstance(raised.value, ConnectionError)
+        with pytest.raises(slurmpy.NodeUnreachable, match="step batch of job") as raised:
+            JobStep.load(stuck, "batch").load_stats()
+        assert raised.value.nodes == ["n3"]
+        again = pickle.loads(pickle.dumps(raised.value))
+        assert (str(again), again.nodes) == (str(raised.value), ["n3"])
+    until(lambda: not Jobs([stuck]).load_stats().errors)
+    Jobs([fine, stuck]).cancel()
+
+
+def check_silent(jobs: Jobs, expected: set[int]) -> None:
+    """The jobs that have no figures, each for a node that does not answer."""
+    assert set(jobs.stats.errors) == expected
+    for job in expected:
+        error = jobs.stats.errors[job]
+        assert isinstance(error, slurmpy.NodeUnreachable)
+        assert "n3" in error.nodes
+        assert set(jobs[job].stats.to_dict().values()) == {0}
+
+
+def test_a_process_can_end_while_a_node_does_not_answer(tools: Tools, job_id: int) -> None:
+    code = (
+        "import sys, slurmpy, warnings; warnings.simplefilter('ignore'); "
+        "print(slurmpy.Jobs([int(sys.argv[1])]).load_stats(timeout=0.5).errors)"
+    )
+    with stopped(tools.daemon("n3")):
+        start = time.monotonic()
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(job_id)],
+            env=tools.env,
+            cwd=Path(slurmpy.__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+        assert time.monotonic() - start < 3
+    assert run.stderr == ""
+    assert "NodeUnreachable" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({"threads": 0}, ValueError),
+        ({"threads": 1.5}, TypeError),
+        ({"threads": True}, TypeError),
+        ({"timeout": 0}, ValueError),
+        ({"timeout": float("nan")}, ValueError),
+        ({"timeout": "1"}, TypeError),
+    ],
+)
+def test_limits_that_are_none(limits: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(limits))):
+        Jobs().load_stats(**limits)
+    with pytest.raises(error):
+        Job(1).load_stats(**limits)
+
+
+def test_one_thread_is_enough(tools: Tools, job_id: int) -> None:
+    assert tools.env
+    jobs = Jobs([job_id])
+    jobs.load_stats(threads=1, timeout=None)
+    assert jobs[job_id].steps[0].stats.max_resident_memory_task == 1
+
+
+def test_a_node_that_is_gone(tools: Tools) -> None:
+    """The last of this module, as the node does not come back."""
+    fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
+    lost = tools.submit("--mem=10", "--nodelist=n2", "--no-requeue", "--wrap", "sleep 600")
+    until(lambda: all("batch" in Job.load(job).steps for job in (fine, lost)))
+    os.kill(tools.daemon("n2"), signal.SIGKILL)
+    jobs = Jobs([fine, lost])
+    with pytest.warns(StatisticsWarning, match="1 of 2 jobs have no statistics"):
+        jobs.load_stats()
+    assert set(jobs.stats.errors) == {lost}
+    assert jobs.stats.errors[lost].nodes == ["n2"]  # type: ignore[attr-defined]
+    assert jobs[fine].stats.resident_memory > 0
+    Jobs([fine, lost]).cancel()
