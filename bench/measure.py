@@ -43,7 +43,7 @@ SLICE = 0.004
 SLICES = 5
 
 #: How often `sstat` runs for every job: a process each, one after the other, takes seconds.
-SSTATS = 3
+SSTATS = 5
 
 #: Two measurements a round: ours, and what it is compared with.
 Pairs = dict[str, tuple[list[float], list[float]]]

@@ -49,6 +49,7 @@ static const uint32_t SLURM_BATCH_SCRIPT;
 static const uint32_t SLURM_EXTERN_CONT;
 static const uint32_t SLURM_INTERACTIVE_STEP;
 static const uint32_t SLURM_PENDING_STEP;
+static const uint32_t SLURM_MAX_NORMAL_STEP_ID;
 
 int slurmpy_load_steps(const char *cluster, uint32_t job_id, job_step_info_response_msg_t **resp);
 void slurmpy_free_steps(job_step_info_response_msg_t *msg);

@@ -12,8 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
 
-    from slurmpy._records import Snapshot
-
     class Gres(TypedDict):
         """A generic resource on a node."""
 
@@ -29,6 +27,9 @@ if TYPE_CHECKING:
 
     #: A node, the numbers of the job's cores on it, and MiB of memory.
     Place = tuple[str, list[int], int]
+
+#: slurmctld cuts a list of indexes after so many characters, be it within a number.
+_CUT = 127
 
 __all__ = ["IS_KNOWN", "gres", "hosts", "layout", "places"]
 
@@ -69,9 +70,10 @@ def places(ptr: Any) -> list[Place]:
     return found
 
 
-def layout(ptr: Any, owner: Snapshot, job_id: int) -> dict[str, NodeResources]:
+def layout(ptr: Any, owner: Any, job_id: int) -> dict[str, NodeResources]:
     """What a job has on each of its nodes, as ``scontrol -d show job`` prints it."""
-    found = owner.places if owner.places is not None else places(ptr)
+    # A pointer that stands for no memory raises by itself.
+    found = places(ptr) if owner is None or owner.places is None else owner.places
     if not found:
         return {}
     if owner.threads is None:
@@ -130,7 +132,7 @@ def gres(text: str) -> dict[str, Gres]:
         kind, _, value = inside.rpartition(":")
         name, number = (item, value) if kind == "CNT" else item.rpartition(":")[::2]
         if kind == "IDX":
-            indexes = _numbers(value)
+            indexes = _numbers(value if len(value) < _CUT else value.rpartition(",")[0])
         else:
             parts = enumerate(inside.split(",") if "/" in inside else ())
             indexes = [index for index, part in parts if not part.startswith("0/")]

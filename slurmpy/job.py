@@ -672,6 +672,8 @@ class Job(Record):
     @property
     def pids(self) -> dict[str, list[int]]:
         """Node to process ids of the job, as `load_stats` has found them; empty before."""
+        if isinstance(self._record[0], Closed):
+            _ = self.id
         found: dict[str, list[int]] = {}
         for step in self.steps.values() if self._steps is not None else ():
             for node, pids in step.pids.items():
@@ -822,7 +824,7 @@ class Job(Record):
         The same as ``scontrol -d show job`` prints, and never cut short. How many threads the cores
         of a node have, the controller is asked for once for each load of jobs
         (``slurm_load_node``). Of a generic resource with very many scattered devices, slurmctld
-        itself cuts the indexes after 127 characters.
+        itself cuts the list of indexes after 127 characters: what is left of the last is dropped.
 
         Returns:
             Node to ``cpu_ids``, a list of numbers; ``memory``, in MiB; and ``gres``, a dict of
@@ -843,8 +845,8 @@ class Job(Record):
 
         ptr, owner = self._record
         found = _layout.layout(ptr, owner, self._id)
-        running = _base_state(ptr) in (lib.JOB_RUNNING, lib.JOB_SUSPENDED)
-        if not found and running and not ptr.job_resrcs and owner.places is None:
+        has_nodes = ptr.nodes and _base_state(ptr) != lib.JOB_PENDING
+        if has_nodes and not ptr.job_resrcs and owner.places is None:
             msg = f"job {self._id} was loaded without details: call reload() of this object"
             raise NotLoaded(msg)
         return found

@@ -235,13 +235,13 @@ def ask(step: JobStep) -> Answer:
     if not _IS_KNOWN:
         attribute = "load_stats"
         raise UnsupportedField(attribute, "")
-    ptr, _owner = step._record
+    ptr, owner = step._record
     out = ffi.new("job_step_stat_response_msg_t **")
     rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
     error = ffi.errno
     response: Any = ffi.gc(out[0], lib.slurm_job_step_stat_response_msg_free) if out[0] else None
     if rc == lib.SLURMPY_OTHER_CLUSTER:
-        raise _control.other_cluster(step.job_id, step.cluster)
+        raise _control.other_cluster(step.job_id, owner.cluster)
     answers = []
     while response is not None and (entry := lib.slurmpy_pop_stat(response)):
         answers.append(ffi.gc(entry, lib.slurm_job_step_stat_free))

@@ -38,7 +38,6 @@ _NAMES = {
     lib.SLURM_PENDING_STEP: "pending",
 }
 _NUMBERS = {name: number for number, name in _NAMES.items()}
-_MAX_STEP = min(_NAMES) - 1
 
 
 def step_name(number: int, component: int = lib.NO_VAL) -> StepId:
@@ -54,22 +53,20 @@ def step_numbers(name: object) -> tuple[int, int]:
         TypeError: It is neither an `int` nor text.
         ValueError: No step can be called so.
     """
-    component = lib.NO_VAL
     number: Any = name
+    component = lib.NO_VAL
     if isinstance(name, str):
         first, plus, last = name.partition("+")
-        number = _NUMBERS.get(first)
-        if number is not None and not plus:
-            return number, component
-        if number is None and first.isascii() and first.isdigit():
-            number = int(first)
+        number = int(first) if first.isascii() and first.isdigit() else None
         if plus:
             is_number = last.isascii() and last.isdigit()
             number, component = (number, int(last)) if is_number else (None, component)
+        else:
+            number = _NUMBERS.get(first, number)
     elif isinstance(name, bool) or not hasattr(name, "__index__"):
         msg = f"a step id is an int or a str, not {type(name).__name__}: {name!r}"
         raise TypeError(msg)
-    if number is None or not (0 <= operator.index(number) < _MAX_STEP or number in _NAMES):
+    if number is None or not (0 <= number <= lib.SLURM_MAX_NORMAL_STEP_ID or number in _NAMES):
         msg = (
             f"no step id: {name!r} (a number from 0 on, 'batch', 'extern', 'interactive' or "
             "'pending'; '0+1' for a component of a heterogeneous step)"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import dataclass_transform
 
+    from slurmpy.steps import TaskDistribution
+
     Moment = Union[str, int, dt.datetime]
     Duration = Union[str, int, dt.timedelta]
     Amount = Union[int, str]
@@ -424,7 +426,7 @@ class JobSubmitDescription(_Description):
     ntasks_per_gpu: Option[Amount] = number(
         "--ntasks-per-gpu", "ntasks_per_tres", "Tasks for each GPU.", changes=False
     )
-    distribution: Option[str] = fixed(
+    distribution: Option[str | TaskDistribution] = fixed(
         "--distribution -m",
         "How tasks are distributed: ``block`` or ``cyclic`` over nodes, and with colons over "
         "sockets and cores; ``plane=4``; ``arbitrary``.",

@@ -304,7 +304,8 @@ def test_the_step_is_what_its_tasks_did(
     for name in ("page_faults", "resident_memory", "virtual_memory", "disk_read", "disk_write"):
         assert 0 < getattr(found, f"avg_{name}") < getattr(found, f"max_{name}"), name
     for what in ("read", "write"):
-        done = sum(load[what] for load in LOADS.values()) * MIB / len(LOADS)
+        parts_of_16 = sum(int(load[what] * 16) for load in LOADS.values())
+        done = parts_of_16 * MIB / 16 / len(LOADS)
         # And what Python reads when it starts.
         assert done <= getattr(found, f"avg_disk_{what}") < done + 2 * MIB
     assert found.min_cpu_time is not None
