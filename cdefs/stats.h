@@ -22,9 +22,7 @@ typedef struct {
 	...;
 } job_step_stat_t;
 
-typedef struct {
-	...;
-} job_step_stat_response_msg_t;
+typedef ... job_step_stat_response_msg_t;
 
 int slurmpy_step_stat(const char *cluster, job_step_info_t *step,
 		      job_step_stat_response_msg_t **resp);

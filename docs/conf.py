@@ -30,7 +30,10 @@ nitpick_ignore = [
     ("py:class", "os.PathLike"),  # Python's own documentation is not at hand to resolve them in
     ("py:class", "pathlib.Path"),
     ("py:class", "Key"),  # names for types that signatures use
+    ("py:class", "NodeResources"),
+    ("py:class", "StepId"),
     ("py:class", "T"),
+    ("py:class", "dict[Any"),  # which Sphinx takes for one where a class is a dataclass
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -40,7 +43,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
 
-for _field in slurmpy.Job.fields.values():
+for _field in (*slurmpy.Job.fields.values(), *slurmpy.JobStep.fields.values()):
     # Sphinx reads a property's type from its getter, and one closure serves several types.
     _property: Any = _field
     _property.fget.__annotations__ = {"return": _field.annotation}
@@ -63,6 +66,7 @@ generated = Path(__file__).parent / "generated"
 generated.mkdir(exist_ok=True)
 for _file, _title, _kind in (
     ("attributes", "| attribute | type | meaning (unit; member in C) |", slurmpy.Job.fields),
+    ("steps", "| attribute | type | meaning (unit; member in C) |", slurmpy.JobStep.fields),
     ("options", "| attribute | type | meaning |", slurmpy.JobSubmitDescription.options),
 ):
     _text = _table(_title, _kind.values())

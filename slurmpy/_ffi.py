@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
     )
     raise ImportError(msg) from error
 
-__all__ = ["MAJOR", "ffi", "lib"]
+__all__ = ["MAJOR", "ffi", "has_members", "lib"]
 
 #: Slurm's majors in the order of the numbers in libslurm's file name, from libslurm.so.38 on.
 _MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
@@ -27,6 +27,16 @@ def _major(version: int) -> str:
 
 #: The major of the headers that this was compiled with, such as ``"22.05"``.
 MAJOR: str = _major(lib.SLURM_VERSION_NUMBER)
+
+
+def has_members(struct: str) -> bool:
+    """Whether the declarations for this major say what is in a struct."""
+    try:
+        # Asking for the fields of one of which nothing is known aborts the process.
+        ffi.sizeof(struct)
+    except ffi.error:
+        return False
+    return True
 
 
 def _check() -> None:

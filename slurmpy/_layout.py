@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from slurmpy import _control, _runtime
-from slurmpy._ffi import ffi, lib
+from slurmpy._ffi import ffi, has_members, lib
 from slurmpy.errors import UnsupportedField, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypedDict
+
+    from slurmpy._records import Snapshot
 
     class Gres(TypedDict):
         """A generic resource on a node."""
@@ -34,7 +36,7 @@ _CUT = 127
 __all__ = ["IS_KNOWN", "gres", "hosts", "layout", "places"]
 
 #: Whether it was checked how this Slurm keeps it.
-IS_KNOWN = ffi.typeof("job_resources_t").fields is not None
+IS_KNOWN = has_members("job_resources_t")
 
 
 def places(ptr: Any) -> list[Place]:
@@ -70,11 +72,12 @@ def places(ptr: Any) -> list[Place]:
     return found
 
 
-def layout(ptr: Any, owner: Any, job_id: int) -> dict[str, NodeResources]:
+def layout(ptr: Any, owner: Snapshot | None, job_id: int) -> dict[str, NodeResources]:
     """What a job has on each of its nodes, as ``scontrol -d show job`` prints it."""
+    kept = owner.places if owner else None
     # A pointer that stands for no memory raises by itself.
-    found = places(ptr) if owner is None or owner.places is None else owner.places
-    if not found:
+    found = places(ptr) if kept is None else kept
+    if owner is None or not found:
         return {}
     if owner.threads is None:
         owner.threads = _threads(owner.cluster, job_id)

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from slurmpy import _control, _runtime
-from slurmpy._ffi import ffi, lib
+from slurmpy._ffi import ffi, has_members, lib
 from slurmpy._layout import hosts
 from slurmpy.errors import (
     ConfigurationError,
@@ -40,7 +40,7 @@ _CPU, _MEMORY, _DISK, _VIRTUAL, _PAGES = 1, 2, 6, 7, 8
 #: Milliseconds of CPU time in a second.
 _MILLISECONDS = 1000
 
-_IS_KNOWN = ffi.typeof("jobacctinfo_t").fields is not None
+_IS_KNOWN = has_members("jobacctinfo_t")
 
 #: How many nodes are asked at once, and for how many seconds in all.
 THREADS, TIMEOUT = 16, 60.0

@@ -33,6 +33,7 @@ CLASSES: dict[type[Exception], tuple[type[Exception], set[type[Exception]]]] = {
     slurmpy.AccessDenied: (slurmpy.RPCError, {PermissionError, OSError}),
     slurmpy.AuthenticationError: (slurmpy.AccessDenied, {PermissionError, OSError}),
     slurmpy.ControllerUnreachable: (slurmpy.RPCError, {ConnectionError, OSError}),
+    slurmpy.NodeUnreachable: (slurmpy.RPCError, {ConnectionError, OSError}),
     slurmpy.TaskErrors: (slurmpy.RPCError, set()),
     slurmpy.JobErrors: (slurmpy.SlurmError, set()),
     slurmpy.ConfigurationError: (slurmpy.SlurmError, {ValueError}),

@@ -933,7 +933,8 @@ def set_values(samples: list[Sample], name: str) -> set[str]:
 
 
 def test_every_attribute_has_a_row() -> None:
-    built = set(CONTRACT["Job"]["attributes"]) - set(CONTRACT["later"]["Job"])
+    # These are not of the job's record, and have tests of their own.
+    built = set(CONTRACT["Job"]["attributes"]) - {"steps", "stats", "pids"}
     assert set(ROWS) == built
     assert set(slurmpy.Job.fields) == built
 

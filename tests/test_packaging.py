@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import slurmpy
+from slurmpy._ffi import MAJOR
+
 if TYPE_CHECKING:
     from slurmpy.testing import LocalCluster
 
@@ -112,6 +115,57 @@ def test_installing_is_quick_and_gives_a_working_package(
         text=True,
     )
     assert done.stdout.startswith("JOBID")
+
+
+UNCHECKED = """
+import slurmpy
+job = slurmpy.Job.load({job_id})
+assert list(job.steps) == ["batch"]
+for call in (
+    job.get_resource_layout_per_node, job.load_stats, job.steps["batch"].load_stats,
+    slurmpy.Jobs.load().load_stats,
+):
+    try:
+        call()
+    except slurmpy.UnsupportedField as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_major_whose_private_structs_were_not_checked(
+    checkout: Path, python: Path, slurm_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """It is built as the first major after those that were checked would be."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(checkout, folder)
+    for name in ("jobacctinfo", "job_resources"):
+        header = folder / "cdefs" / f"{name}.h"
+        text = header.read_text(encoding="utf-8")
+        assert text.count("SLURM_VERSION_NUM(26,6,0)") == 1
+        header.write_text(text.replace("SLURM_VERSION_NUM(26,6,0)", "SLURM_VERSION_NUM(22,5,0)"))
+    install = ("-m", "pip", "install", "--quiet", "--force-reinstall", folder)
+    subprocess.run([python, *install], check=True)
+    job_id = int(slurm_cluster.run("sbatch", "--parsable", "--mem=10", "--wrap", "sleep 60"))
+    deadline = time.monotonic() + 60
+    while not slurmpy.Job.load(job_id).steps:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    done = subprocess.run(
+        [python, "-I", "-c", UNCHECKED.format(job_id=job_id)],
+        env=slurm_cluster.env,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [
+        "get_resource_layout_per_node",
+        *(["load_stats"] * 3),
+    ]
+    assert all(f"how Slurm {MAJOR} keeps it was not checked" in line for line in lines)
+    slurmpy.Job(job_id).cancel()
 
 
 def test_make_clean_takes_what_was_built_and_nothing_else(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import json
 import os
 import pickle
@@ -634,6 +635,84 @@ def test_one_thread_is_enough(tools: Tools, job_id: int) -> None:
     jobs = Jobs([job_id])
     jobs.load_stats(threads=1, timeout=None)
     assert jobs[job_id].steps[0].stats.max_resident_memory_task == 1
+
+
+# What malloc() has given away for each round of something, in bytes.
+GROWTH = """
+import ctypes, gc, json, sys
+import slurmpy
+from slurmpy import Job, Jobs, JobSteps, JobStep
+from slurmpy._ffi import ffi, lib
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd",
+        "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo2
+slurmpy.init()
+libslurm = ctypes.CDLL(f"libslurm.so.{lib.slurm_api_version() >> 16}")
+job_id = int(sys.argv[1])
+jobs = Jobs([job_id])
+
+def used():
+    for _ in range(3):
+        gc.collect()
+    info = libc.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+def by_libslurm_alone():
+    out = ffi.new("job_step_info_response_msg_t **")
+    lib.slurmpy_load_steps(ffi.NULL, lib.NO_VAL, out)
+    address = int(ffi.cast("uintptr_t", out[0]))
+    libslurm.slurm_free_job_step_info_response_msg(ctypes.c_void_p(address))
+
+def layout():
+    job = Job(job_id)
+    job._record = loaded._record
+    job._record[1].threads = None
+    job.get_resource_layout_per_node()
+
+loaded = Job.load(job_id)
+rounds = {
+    "by libslurm alone": by_libslurm_alone,
+    "steps": lambda: JobSteps.load(job_id).to_dict(),
+    "all steps": lambda: (jobs.load_steps(), jobs[job_id].steps),
+    "step": lambda: JobStep.load(job_id, 0).load_stats(),
+    "stats": lambda: jobs.load_stats(),
+    "layout": layout,
+}
+growth = {}
+for name, action in rounds.items():
+    for _ in range(20):
+        action()
+    start = used()
+    for _ in range(100):
+        action()
+    growth[name] = (used() - start) / 100
+print(json.dumps(growth))
+"""
+
+
+def test_no_memory_is_lost(tools: Tools, job_id: int) -> None:
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("this C library cannot say what is allocated")
+    run = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(job_id)],
+        env=tools.env,
+        cwd=Path(slurmpy.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stderr == ""
+    growth: dict[str, float] = json.loads(run.stdout)
+    command = JobStep.load(job_id, 0).command
+    assert command
+    # libslurm's own function forgets the command line, and the test sees it.
+    assert growth.pop("by libslurm alone") > len(command)
+    assert max(growth.values()) < len(command) / 2, growth
 
 
 def test_a_node_that_is_gone(tools: Tools) -> None:

@@ -275,7 +275,9 @@ def test_every_value_is_what_scontrol_prints(
         assert step.run_time_remaining == step.time_limit * 60 - step.run_time
     frequency = [step.cpu_frequency_min, step.cpu_frequency_max, step.cpu_frequency_governor]
     words = [word for word in frequency if word is not None]
-    assert shown["CPUFreqReq"] == (f"{words[0]}-{words[1]}:{words[2]}" if words else "Default")
+    keys = [key for key in shown if "freq" in key.lower() or "gov" in key.lower()]
+    printed = re.split(r"[-:, ]", " ".join(shown[key] for key in keys))
+    assert printed == (words or ["Default"])
 
 
 def text(value: object) -> str:
