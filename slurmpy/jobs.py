@@ -471,9 +471,10 @@ class Jobs:
         own = table.clusters.get(cluster, {})
         wanted = {i: steps.of(i) for i in steps.places if i in own}
         by_job = stats.load(wanted, threads, timeout)
-        for job_id, found in by_job.items():
-            if job_id in own:
-                table.job(own, job_id)._stats = found
+        for job_id, job in list(own.items()):
+            # One that has no steps any more has no figures any more either.
+            if job_id in by_job or isinstance(job, Job):
+                table.job(own, job_id)._stats = by_job.get(job_id)
         self._stats = stats.of_jobs(by_job.values())
         local = cluster == _local()
         self._stats.errors = {

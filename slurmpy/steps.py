@@ -482,7 +482,7 @@ class JobStep(Record):
             The figures, which are in `stats` from then on, as the process ids are in `pids`.
 
         Raises:
-            InvalidJobId: There is no such step, or not any more.
+            InvalidJobId: There is no such step, or not any more, or not on all of its nodes.
             NodeUnreachable: A node of the step does not answer.
             AccessDenied: The job is another user's.
             RPCError: The controller or a node refused, or could not be asked.
@@ -503,7 +503,10 @@ class JobStep(Record):
             self._record = step._record
         found = stats.ask(step)
         if found is None:
-            detail = f"loading statistics of {self._what()}"
+            detail = (
+                f"loading statistics of {self._what()}: it has ended, or has not begun, on one of "
+                "its nodes at the least"
+            )
             raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, detail)
         self._stats, self._pids = found
         return self._stats

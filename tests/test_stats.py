@@ -413,7 +413,13 @@ def test_a_collection_is_the_sum_of_its_jobs(tools: Tools, job_id: int) -> None:
         assert jobs[job_id].steps[0].stats.max_disk_read_task == 5
         some = Jobs([other])
         assert some.load_stats().resident_memory == some[other].stats.resident_memory > 0
-    Jobs([other, waiting]).cancel()
+        # A job that has ended meanwhile uses nothing any more.
+        Job(other).cancel()
+        Job(other).wait(60)
+        assert some.load_stats() == some[other].stats == JobStatistics()
+        assert jobs.load_stats().resident_memory == jobs[job_id].stats.resident_memory > 0
+        assert jobs[other].stats == JobStatistics()
+    Job(waiting).cancel()
 
 
 def test_what_is_known_travels(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
@@ -455,6 +461,20 @@ def test_a_step_that_has_ended_meanwhile(tools: Tools) -> None:
     batch, extern = steps["batch"].stats, steps["extern"].stats
     assert found.disk_read == batch.avg_disk_read + extern.avg_disk_read > 0  # type: ignore[operator]
     assert steps[0].stats == JobStepStatistics()
+    job.cancel()
+
+
+def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Tools) -> None:
+    """Of which sstat prints nothing, though it runs on the others."""
+    script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
+    job = Job(tools.submit("--nodes=2", "--ntasks=2", "--mem=60", "--wrap", script))
+    until(lambda: 0 in JobSteps.load(job))
+    until(lambda: 0 not in tools.sstat(job.id) and "batch" in tools.sstat(job.id))
+    with pytest.raises(slurmpy.InvalidJobId, match="has ended, or has not begun, on one of its"):
+        JobStep.load(job, 0).load_stats()
+    job.load_stats()
+    assert job.steps[0].stats == JobStepStatistics()
+    assert set(job.pids) == {"n1", "n2"}
     job.cancel()
 
 
