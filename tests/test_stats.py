@@ -657,6 +657,20 @@ def test_one_thread_is_enough(tools: Tools, job_id: int) -> None:
     assert jobs[job_id].steps[0].stats.max_resident_memory_task == 1
 
 
+def test_without_a_sampler(
+    other_cluster: Callable[..., AbstractContextManager[Other]],
+) -> None:
+    options = {"nodes": 1, "extra_conf": "JobAcctGatherType=jobacct_gather/none"}
+    with other_cluster(options) as (env, folder):
+        job = Job(Tools(env, folder).submit("--mem=10", "--wrap", "sleep 600"))
+        until(lambda: "batch" in job.reload().steps)
+        until(lambda: job.load_stats().elapsed_cpu_time == 0 and job.pids)
+        found = job.steps["batch"].stats.to_dict()
+        assert found.pop("elapsed_cpu_time") == 0
+        assert set(found.values()) == {None}
+        assert job.stats == JobStatistics()
+
+
 # What malloc() has given away for each round of something, in bytes.
 GROWTH = """
 import ctypes, gc, json, sys
