@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -85,3 +86,31 @@ def run_cluster(
 def other_cluster() -> Callable[..., AbstractContextManager[Other]]:
     """Starts another cluster beside the shared one, with files in its folder; slurmpy uses it."""
     return run_cluster
+
+
+# What malloc() has given away says more than what Python believes to have freed.
+USED = """
+import ctypes, gc
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd",
+        "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo2
+
+def used():
+    for _ in range(3):
+        gc.collect()
+    info = libc.mallinfo2()
+    return info.uordblks + info.hblkhd
+"""
+
+
+@pytest.fixture(scope="session")
+def used() -> str:
+    """The code of a function ``used``: how many bytes malloc() has given away in a process."""
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("this C library cannot say what is allocated")
+    return USED

@@ -1695,24 +1695,10 @@ class TestNewer:
 # ---- memory ----
 
 MEASURE = """
-import ctypes, gc, json, sys
+import json, sys
 from slurmpy import Job, JobSubmitDescription, RPCError
 from slurmpy import _request, _runtime
 from slurmpy._ffi import ffi, lib
-
-class Mallinfo2(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in (
-        "arena", "ordblks", "smblks", "hblks", "hblkhd",
-        "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
-
-libc = ctypes.CDLL(None)
-libc.mallinfo2.restype = Mallinfo2
-
-def used():
-    for _ in range(3):
-        gc.collect()
-    info = libc.mallinfo2()
-    return info.uordblks + info.hblkhd
 
 big = "#!/bin/sh\\n" + "# text\\n" * 20_000
 job = JobSubmitDescription(
@@ -1763,9 +1749,9 @@ print(json.dumps(grown))
     sys.implementation.name != "cpython",
     reason="PyPy frees when it likes, and keeps what it compiles",
 )
-def test_what_malloc_says(slurm: Slurm) -> None:
+def test_what_malloc_says(slurm: Slurm, used: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE],
+        [sys.executable, "-c", used + MEASURE],
         env={**os.environ, **slurm.more, "PYTHONPATH": str(Path(slurmpy.__file__).parents[1])},
         capture_output=True,
         text=True,
