@@ -27,10 +27,9 @@ from typing import Any
 from cffi import FFI
 
 import slurmpy
-from slurmpy import stats as live
 from slurmpy._build_ffi import find_slurm
 from slurmpy._ffi import ffi, lib
-from slurmpy.job import SHOW
+from slurmpy.job import SHOW, THREADS
 
 PYPY = platform.python_implementation() == "PyPy"
 
@@ -257,7 +256,7 @@ class BareStats:
         """How long the calls take, on as many threads as `load_stats` has."""
         words: Any = self.ffi.new("char[]", 1000)
         gc.collect()
-        seconds: float = self.lib.bench_stats(self.steps, live.THREADS, words, len(words))
+        seconds: float = self.lib.bench_stats(self.steps, THREADS, words, len(words))
         if seconds < 0:
             said: Any = self.ffi.string(words)
             sys.exit(said.decode())

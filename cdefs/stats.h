@@ -17,7 +17,6 @@ typedef struct {
 typedef struct {
 	jobacctinfo_t *jobacct;
 	uint32_t num_tasks;
-	uint32_t return_code;
 	job_step_pids_t *step_pids;
 	...;
 } job_step_stat_t;

@@ -52,7 +52,7 @@ def places(ptr: Any) -> list[Place]:
         attribute = "get_resource_layout_per_node"
         raise UnsupportedField(attribute, "")
     bits = resources.core_bitmap
-    names = hosts(resources.nodes)
+    names = hosts(resources.nodes)[: resources.nhosts]
     if not bits or not names:
         return []
     found: list[Place] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import time
 
@@ -40,6 +41,9 @@ _job = Struct(_STRUCT)
 SHOW = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
 
 _MAX_ID = lib.NO_VAL - 1
+
+#: How many steps are asked for statistics at once, and for how many seconds.
+THREADS, TIMEOUT = 16, 60
 
 #: Seconds between the questions whether a job has ended: at first, and in the end.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
@@ -733,7 +737,7 @@ class Job(Record):
         ptr = self._chosen(owner)
         steps = self._steps_of(ptr, owner)
         self._take(ptr, owner)
-        self._steps = steps
+        self._steps, self._stats = steps, None
         return self
 
     def _steps_of(self, ptr: Any, owner: Any) -> JobSteps:
@@ -773,16 +777,19 @@ class Job(Record):
         self._cluster = owner.cluster
         self._record = ptr, owner
 
-    def load_stats(self, *, threads: int = 16, timeout: float | None = 60) -> JobStatistics:
+    def load_stats(
+        self, *, threads: int = THREADS, timeout: float | None = TIMEOUT
+    ) -> JobStatistics:
         """Asks the nodes what the job and its steps use (``slurm_job_step_stat``), as ``sstat``.
 
-        The steps are loaded first. Slurm samples them every so many seconds
-        (``JobAcctGatherFrequency``), and the figures are those of the last sample. A job that
-        waits, has ended or has no steps has zeros; a step that ends meanwhile does not count.
+        The steps are loaded first, and each node looks what its tasks use when it is asked. A job
+        that waits, has ended or has no steps has zeros; a step that has ended on one of its nodes
+        or on all does not count.
 
         Args:
             threads: How many steps are asked for at once.
-            timeout: For how many seconds, at the most; None for as long as Slurm takes.
+            timeout: For how many seconds the nodes are asked, at the most; None for as long as
+                Slurm takes.
 
         Returns:
             The sums over the steps, which are in `stats` from then on; the process ids are in
@@ -809,14 +816,17 @@ class Job(Record):
         from slurmpy.steps import JobSteps, load_steps
 
         stats.check_limits(threads, timeout)
-        ptr, owner = self._record
-        waits = owner is not None and _base_state(ptr) == lib.JOB_PENDING
-        steps = JobSteps() if waits else load_steps(self)
+        steps = JobSteps() if self._waits() else load_steps(self)
         [found] = stats.load({self._id: steps}, threads, timeout).values()
         if found.errors:
             raise next(iter(found.errors.values()))
         self._steps, self._stats = steps, found
         return found
+
+    def _waits(self) -> bool:
+        """Whether the job is known to wait."""
+        ptr, owner = self._record
+        return owner is not None and _base_state(ptr) == lib.JOB_PENDING
 
     def get_resource_layout_per_node(self) -> dict[str, NodeResources]:
         """Where the job is on its nodes (``job_resrcs``, ``gres_detail_str``).
@@ -901,7 +911,7 @@ class Job(Record):
                 records = [ptr for ptr in records if ptr.job_id == self._id]
             if records and all(map(_has_ended, records)):
                 self._take(self._chosen(owner), owner)
-                self._steps = JobSteps()
+                self._steps, self._stats = JobSteps(), None
                 return self
             left = pause if deadline is None else deadline - time.monotonic()
             if not records or left <= 0:
@@ -1204,6 +1214,7 @@ class Job(Record):
         """A job that owns its data, whatever becomes of the collection."""
         make, args = self.__reduce__()
         job: Job = make(*args)
+        job._steps, job._stats = copy.copy(job._steps), copy.copy(job._stats)
         return job
 
     def __deepcopy__(self, _memo: object) -> Job:
@@ -1301,4 +1312,5 @@ def detach(job: Job) -> None:
     """Gives a job data of its own in place of what it borrows, for readers at any moment."""
     owner = job._record[1]
     if owner is not None and not isinstance(owner.message, list):
-        job._record = job.__copy__()._record
+        other = job.__copy__()
+        job._record, job._steps = other._record, other._steps

@@ -13,7 +13,7 @@ from slurmpy._convert import Unlimited
 from slurmpy._ffi import ffi, lib
 from slurmpy._records import Snapshot, load_message
 from slurmpy.errors import ClosedError, SlurmError, check, said
-from slurmpy.job import Job, close, detach
+from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class _Table:
             jobs = list(self.clusters.get(cluster, {}).values())
             for job in jobs:
                 if isinstance(job, Job):
-                    job._steps = steps
+                    job._steps, job._stats = steps, None
 
     def has_made(self, job: Job) -> bool:
         """Whether closing ends the job."""
@@ -394,6 +394,7 @@ class Jobs:
     @property
     def stats(self) -> JobStatistics:
         """What the jobs use, as `load_stats` has found it; zeros before."""
+        self._open()
         if self._stats is None:
             from slurmpy.stats import JobStatistics
 
@@ -422,20 +423,23 @@ class Jobs:
 
         table = self._open()
         table.enter_steps(load_all_steps())
+        self._stats = None
 
-    def load_stats(self, *, threads: int = 16, timeout: float | None = 60) -> JobStatistics:
+    def load_stats(
+        self, *, threads: int = THREADS, timeout: float | None = TIMEOUT
+    ) -> JobStatistics:
         """Asks the nodes what all jobs use (``slurm_job_step_stat``), as ``sstat`` does.
 
         It loads the steps first, as `load_steps` does, and then asks for each of them, several at
         once. A job that waits, has ended or has no steps has zeros. A job of which a step could
-        not be asked for has no figures: its error is in ``errors`` of what is returned, and the
-        errors of its steps in ``errors`` of its own `Job.stats`. A node that does not answer one
-        call is not asked again.
+        not be asked for has no figures, nor has one of another cluster than the one in use: its
+        error is in ``errors`` of what is returned, and the errors of its steps in ``errors`` of
+        its own `Job.stats`. A node that did not answer for two steps is not asked again.
 
         Args:
             threads: How many steps are asked for at once.
-            timeout: For how many seconds, at the most; None for as long as Slurm takes, which is
-                ``MessageTimeout`` for a node that does not answer.
+            timeout: For how many seconds the nodes are asked, at the most; None for as long as
+                Slurm takes, which is ``MessageTimeout`` for a node that does not answer.
 
         Returns:
             The sums over the jobs, which are in `stats` from then on; those of each job are in its
@@ -466,23 +470,25 @@ class Jobs:
         stats.check_limits(threads, timeout)
         table = self._open()
         steps = load_all_steps()
-        table.enter_steps(steps)
         cluster = steps.owner.cluster or ""
         own = table.clusters.get(cluster, {})
-        wanted = {i: steps.of(i) for i in steps.places if i in own}
-        by_job = stats.load(wanted, threads, timeout)
-        for job_id, job in list(own.items()):
-            # One that has no steps any more has no figures any more either.
-            if job_id in by_job or isinstance(job, Job):
-                table.job(own, job_id)._stats = by_job.get(job_id)
+        by_job = stats.load({i: steps.of(i) for i in steps.places if i in own}, threads, timeout)
+        self._open()
+        # What was known before goes with the steps that it is of.
+        table.enter_steps(steps)
+        errors: dict[Key, SlurmError] = {}
+        for job_id, found in by_job.items():
+            if job_id in own:
+                table.job(own, job_id)._stats = found
+            if found.errors:
+                key = job_id if cluster == _local() else (cluster, job_id)
+                errors[key] = next(iter(found.errors.values()))
+        for name, job in table.jobs():
+            if name != cluster and not job._waits():
+                errors[name, job._id] = _control.other_cluster(job._id, name)
         self._stats = stats.of_jobs(by_job.values())
-        local = cluster == _local()
-        self._stats.errors = {
-            job_id if local else (cluster, job_id): next(iter(found.errors.values()))
-            for job_id, found in by_job.items()
-            if found.errors
-        }
-        stats.warn(self._stats.errors, len(by_job))
+        self._stats.errors = errors
+        stats.warn(errors, len(table))
         return self._stats
 
     # ---- what is done to all of them ----
@@ -997,6 +1003,7 @@ class Jobs:
         jobs._names, jobs._show, jobs._uid = self._names, self._show, self._uid
         jobs._changed, jobs._kept = self._changed, self._kept
         jobs._table = self._open().copy()
+        jobs._stats = self._stats
         return jobs
 
     __copy__ = copy

@@ -7,7 +7,7 @@ import errno
 import threading
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from slurmpy import _control, _runtime
@@ -16,6 +16,7 @@ from slurmpy._layout import hosts
 from slurmpy.errors import (
     ConfigurationError,
     NodeUnreachable,
+    RPCError,
     SlurmError,
     UnsupportedField,
     node_error,
@@ -42,8 +43,9 @@ _MILLISECONDS = 1000
 
 _IS_KNOWN = has_members("jobacctinfo_t")
 
-#: How many nodes are asked at once, and for how many seconds in all.
-THREADS, TIMEOUT = 16, 60.0
+#: Of how many steps a node has to be silent before it is not asked any more. One can be stuck
+#: while the node answers for others.
+_SILENT = 2
 
 
 class StatisticsWarning(UserWarning):
@@ -221,8 +223,13 @@ def of_jobs(jobs: Iterable[JobStatistics]) -> JobStatistics:
 # ---- one step ----
 
 
-def ask(step: JobStep) -> Answer:
+def ask(step: JobStep, *, alone: bool = True) -> Answer:
     """Asks the nodes of a step what it uses.
+
+    Args:
+        step: The step, which is loaded.
+        alone: Whether no other thread asks at the same time, whose words could not be told from
+            those of this call.
 
     Returns:
         The figures and the process ids; None where the step has ended, on some node or on all.
@@ -238,27 +245,37 @@ def ask(step: JobStep) -> Answer:
     ptr, owner = step._record
     out = ffi.new("job_step_stat_response_msg_t **")
     rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
-    error = ffi.errno
+    code = rc if rc > 0 else ffi.errno
     response: Any = ffi.gc(out[0], lib.slurm_job_step_stat_response_msg_free) if out[0] else None
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise _control.other_cluster(step.job_id, owner.cluster)
-    answers = []
-    while response is not None and (entry := lib.slurmpy_pop_stat(response)):
-        answers.append(ffi.gc(entry, lib.slurm_job_step_stat_free))
-    answers = [answer for answer in answers if answer.step_pids and answer.step_pids.node_name]
     words = said()
-    pids = {ffi.string(it.step_pids.node_name).decode(): _pids(it.step_pids) for it in answers}
-    nodes = hosts(ptr.nodes)
-    silent = [node for node in nodes if node not in pids]
-    if not rc and not silent:
-        tasks = sum(answer.num_tasks for answer in answers)
-        samples = {node: it.jobacct for node, it in zip(pids, answers) if it.jobacct}
-        return _fold(step, tasks, samples), pids
-    code = rc if rc > 0 else error
+    answers: list[Any] = []
+    try:
+        while response is not None and (entry := lib.slurmpy_pop_stat(response)):
+            answers.append(ffi.gc(entry, lib.slurm_job_step_stat_free))
+        named = [it for it in answers if it.step_pids and it.step_pids.node_name]
+        pids = {ffi.string(it.step_pids.node_name).decode(): _pids(it.step_pids) for it in named}
+        silent = [node for node in hosts(ptr.nodes) if node not in pids]
+        if not rc and not silent:
+            tasks = sum(answer.num_tasks for answer in named)
+            samples = {node: it.jobacct for node, it in zip(pids, named) if it.jobacct}
+            return _fold(step, tasks, samples), pids
+    finally:
+        # At once, since PyPy does not know how much there is.
+        for item in (*answers, *filter(None, [response])):
+            ffi.release(item)
     if code == lib.ESLURM_INVALID_JOB_ID:
         return None
-    detail = f"loading statistics of step {step.id} of job {step.job_id}"
-    raise node_error(code, silent or nodes, f"{detail}: {words}" if words else detail)
+    detail = _what(step)
+    if silent:
+        detail += f": no answer from {', '.join(silent)}"
+    raise node_error(code, silent, f"{detail}: {words}" if words and alone else detail)
+
+
+def _what(step: JobStep) -> str:
+    """What is asked for, in errors."""
+    return f"loading statistics of step {step.id} of job {step.job_id}"
 
 
 def _pids(answer: Any) -> list[int]:
@@ -268,14 +285,15 @@ def _pids(answer: Any) -> list[int]:
 
 def _fold(step: JobStep, tasks: int, samples: Mapping[str, Any]) -> JobStepStatistics:
     """The figures of a step, from how many tasks it has and what each node has sampled of its."""
-    found = JobStepStatistics(elapsed_cpu_time=step.elapsed_cpu_time)
+    found = JobStepStatistics(elapsed_cpu_time=_elapsed(step))
     cpu = _Usage(samples, _CPU, "in", "min")
     found.total_cpu_time = _divided(cpu.sum, _MILLISECONDS)
     found.avg_cpu_time = _divided(_divided(cpu.sum, tasks), _MILLISECONDS)
     found.min_cpu_time = _divided(cpu.value, _MILLISECONDS)
     found.min_cpu_time_node, found.min_cpu_time_task = cpu.node, cpu.task
-    found.user_cpu_time = found.system_cpu_time = found.consumed_energy = None
-    found.avg_cpu_frequency = None
+    # These two sstat prints as 0 where there is no sampler.
+    found.avg_cpu_frequency = found.consumed_energy = 0
+    found.user_cpu_time = found.system_cpu_time = None
     if samples:
         of = samples.values()
         found.user_cpu_time = _seconds((it.user_cpu_sec, it.user_cpu_usec) for it in of)
@@ -296,6 +314,13 @@ def _fold(step: JobStep, tasks: int, samples: Mapping[str, Any]) -> JobStepStati
         setattr(found, f"max_{name}_node", usage.node)
         setattr(found, f"max_{name}_task", usage.task)
     return found
+
+
+def _elapsed(step: JobStep) -> int:
+    """Run time multiplied by CPUs, as of now: a step may have been loaded a while ago."""
+    ptr, owner = step._record
+    since = int(time.time() - owner.now) if ptr.state == lib.JOB_RUNNING else 0
+    return step.elapsed_cpu_time + max(0, since) * (step.cpus or 0)
 
 
 class _Usage:
@@ -380,28 +405,26 @@ def ask_all(
     Raises:
         ConfigurationError: Slurm cannot be used as it is set up.
         UnsupportedField: How this Slurm keeps the figures was not checked.
+        RuntimeError: No thread could be started.
     """
     todo = list(steps)
     crew = _Crew(todo)
-    deadline = None if timeout is None else time.monotonic() + timeout
+    is_endless = timeout is None or timeout > threading.TIMEOUT_MAX
+    deadline = None if is_endless else time.monotonic() + (timeout or 0)
     try:
-        for _ in range(min(threads, len(todo))):
-            # Not to be waited for where the interpreter ends.
-            threading.Thread(target=crew.work, name="slurmpy-stats", daemon=True).start()
+        crew.start(min(threads, len(todo)))
         with crew.changed:
             while len(crew.answers) < len(todo):
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     break
                 crew.changed.wait(left)
-            crew.waiting.clear()
             answers = dict(crew.answers)
     finally:
         crew.waiting.clear()
-    late = f"no answer within {timeout} s"
     found: list[tuple[JobStep, Answer | SlurmError]] = []
     for number, step in enumerate(todo):
-        answer = answers[number] if number in answers else _late(step, late)
+        answer = answers[number] if number in answers else crew.late(number, timeout)
         # What is not about the one step is raised.
         if isinstance(answer, (ConfigurationError, UnsupportedField)) or (
             isinstance(answer, Exception) and not isinstance(answer, SlurmError)
@@ -425,42 +448,64 @@ class _Crew:
 
     def __init__(self, steps: list[JobStep]) -> None:
         """See the class."""
-        self.steps = steps
         self.waiting = deque(range(len(steps)))
         self.answers: dict[int, Answer | Exception] = {}
         self.changed = threading.Condition()
-        self.silent: set[str] = set()
+        self._steps = steps
+        self._begun: set[int] = set()
+        #: Node to how many steps it was silent of.
+        self._silent: Counter[str] = Counter()
 
-    def work(self) -> None:
+    def start(self, threads: int) -> None:
+        """Starts as many threads as there may be, if it is but one."""
+        for number in range(threads):
+            try:
+                # Not to be waited for where the interpreter ends.
+                threading.Thread(target=self._work, name="slurmpy-stats", daemon=True).start()
+            except RuntimeError:
+                if number == 0:
+                    raise
+                break
+
+    def _work(self) -> None:
         """Asks for one step after the other."""
         while True:
             try:
                 number = self.waiting.popleft()
             except IndexError:
                 return
-            answer = self._ask(self.steps[number])
+            self._begun.add(number)
+            try:
+                answer = self._ask(self._steps[number])
+            except Exception as error:  # noqa: BLE001 - who waits for it raises it
+                # The traceback would keep all that the calls had at hand.
+                answer = error.with_traceback(None)
             with self.changed:
                 self.answers[number] = answer
                 self.changed.notify()
 
     def _ask(self, step: JobStep) -> Answer | Exception:
         """The answer for a step; one on a node that was found silent is not asked for."""
-        silent = self.silent.intersection(step.allocated_nodes) if self.silent else None
-        if silent:
-            return _late(step, "it did not answer for another step", silent)
+        silent = [node for node, times in list(self._silent.items()) if times >= _SILENT]
+        missing = [node for node in step.allocated_nodes if node in silent] if silent else []
+        if missing:
+            why = f"{', '.join(missing)} did not answer for other steps"
+            return NodeUnreachable(errno.ETIMEDOUT, f"{_what(step)}: {why}", missing)
         try:
-            return ask(step)
+            return ask(step, alone=len(self._steps) == 1)
         except NodeUnreachable as error:
-            self.silent.update(error.nodes)
-            return error
-        except Exception as error:  # noqa: BLE001 - who waits for it raises it
-            return error
+            self._silent.update(error.nodes)
+            raise
 
-
-def _late(step: JobStep, why: str, nodes: Iterable[str] = ()) -> NodeUnreachable:
-    """The error for a step whose nodes did not answer in time."""
-    detail = f"loading statistics of step {step.id} of job {step.job_id}: {why}"
-    return NodeUnreachable(errno.ETIMEDOUT, detail, sorted(nodes) or step.allocated_nodes)
+    def late(self, number: int, timeout: float | None) -> SlurmError:
+        """The error for a step that there is no answer for in time."""
+        step = self._steps[number]
+        if number not in self._begun:
+            detail = f"{_what(step)}: it was not its turn within {timeout} s"
+            return RPCError(errno.ETIMEDOUT, detail)
+        nodes = step.allocated_nodes
+        detail = f"{_what(step)}: no answer from {', '.join(nodes)} within {timeout} s"
+        return NodeUnreachable(errno.ETIMEDOUT, detail, nodes)
 
 
 # ---- many jobs ----
@@ -479,11 +524,7 @@ def load(
     Returns:
         The figures of each job. A job of which a step could not be asked for has none, but the
         errors by step.
-
-    Raises:
-        TypeError, ValueError: There is no such number of threads or seconds.
     """
-    check_limits(threads, timeout)
     keys = [(key, step_id) for key, steps in jobs.items() for step_id in steps]
     steps = [jobs[key][step_id] for key, step_id in keys]
     found: dict[Any, list[JobStepStatistics]] = {key: [] for key in jobs}
@@ -522,3 +563,7 @@ def warn(errors: Mapping[Any, SlurmError], jobs: int) -> None:
         first = next(iter(errors.values()))
         msg = f"{len(errors)} of {jobs} jobs have no statistics, see stats.errors: {first}"
         warnings.warn(msg, StatisticsWarning, stacklevel=3)
+
+
+for _public in (JobStatistics, JobStepStatistics, StatisticsWarning):
+    _public.__module__ = "slurmpy"

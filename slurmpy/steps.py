@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Mapping
 
@@ -39,6 +40,9 @@ _NAMES = {
 }
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
+#: A heterogeneous step has at most 128 components.
+_COMPONENT_DIGITS = 3
+
 
 def step_name(number: int, component: int = lib.NO_VAL) -> StepId:
     """What a step is called."""
@@ -59,7 +63,7 @@ def step_numbers(name: object) -> tuple[int, int]:
         first, plus, last = name.partition("+")
         number = int(first) if first.isascii() and first.isdigit() else None
         if plus:
-            is_number = last.isascii() and last.isdigit()
+            is_number = last.isascii() and last.isdigit() and len(last) <= _COMPONENT_DIGITS
             number, component = (number, int(last)) if is_number else (None, component)
         else:
             number = _NUMBERS.get(first, number)
@@ -191,7 +195,7 @@ class JobStep(Record):
         step_id: The step's number; or ``"batch"``, ``"extern"``, ``"interactive"`` or
             ``"pending"``; or ``"0+1"``, a component of a heterogeneous step.
         **changes: What `modify` is to change: ``time_limit``, in minutes or as text such as
-            ``"1-00:00:00"`` or ``"UNLIMITED"``.
+            ``"1-00:00:00"`` or ``"UNLIMITED"``, which 0 is too, as for sbatch.
 
     Raises:
         TypeError: An id is of another type, or a keyword is none that can be changed.
@@ -415,6 +419,7 @@ class JobStep(Record):
         Slurm takes a heterogeneous step as a whole: all of its components end.
 
         Raises:
+            ValueError: The step waits, and has no number yet; nothing was sent.
             InvalidJobId: There is no such job or step.
             AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
@@ -435,7 +440,7 @@ class JobStep(Record):
             signal: A signal by name (``"SIGUSR1"``, ``"usr1"``), number or `signal.Signals`.
 
         Raises:
-            ValueError: There is no such signal; nothing was sent.
+            ValueError: There is no such signal, or the step waits; nothing was sent.
             TypeError: It is of another type; nothing was sent.
             InvalidJobId: There is no such job or step.
             AccessDenied: The job is another user's.
@@ -457,7 +462,7 @@ class JobStep(Record):
 
         Raises:
             TypeError: It is no `JobStep`.
-            ValueError: It carries no change; nothing was sent.
+            ValueError: It carries no change, or the step waits; nothing was sent.
             InvalidJobId: There is no such job or step.
             AccessDenied: The job is another user's.
             RPCError: The controller refused, or could not be asked.
@@ -475,8 +480,8 @@ class JobStep(Record):
     def load_stats(self) -> JobStepStatistics:
         """Asks the nodes what the step uses (``slurm_job_step_stat``), as ``sstat`` does.
 
-        Slurm samples a step every so many seconds (``JobAcctGatherFrequency``): the figures are
-        those of the last sample. A step that is not loaded yet is loaded first.
+        Each node looks what the step uses when it is asked. A step that was not loaded is loaded
+        for it.
 
         Returns:
             The figures, which are in `stats` from then on, as the process ids are in `pids`.
@@ -497,10 +502,8 @@ class JobStep(Record):
         """
         from slurmpy import stats
 
-        step = self
-        if isinstance(self._record[0], _StepNotLoaded):
-            step = JobStep.load(self.job_id, self.id)
-            self._record = step._record
+        is_loaded = not isinstance(self._record[0], _StepNotLoaded)
+        step = self if is_loaded else JobStep.load(self.job_id, self.id)
         found = stats.ask(step)
         if found is None:
             detail = (
@@ -524,6 +527,12 @@ class JobStep(Record):
     def _do(self, what: str, call: Any, *args: object) -> None:
         """Makes a call for the step."""
         job_id, number, _component = self._numbers
+        if number == lib.SLURM_PENDING_STEP:
+            msg = (
+                f"{what} {self._what()}: a step that waits has no number yet, by which Slurm could "
+                "be told of it: signal its srun, process srun_process_id on srun_host"
+            )
+            raise ValueError(msg)
         rc = _runtime.call(call, self._of, job_id, number, *args)
         if rc == lib.SLURMPY_OTHER_CLUSTER:
             raise _control.other_cluster(job_id, self._record[1].cluster)
@@ -564,6 +573,8 @@ class JobStep(Record):
         """A step that owns its data."""
         make, args = self.__reduce__()
         step: JobStep = make(*args)
+        step._stats = copy.copy(step._stats)
+        step._pids = {node: list(pids) for node, pids in step._pids.items()}
         return step
 
     def __deepcopy__(self, _memo: object) -> JobStep:
@@ -731,6 +742,14 @@ class JobSteps(Mapping["StepId", JobStep]):
         """The steps."""
         return f"slurmpy.JobSteps({self._steps!r})"
 
+    def __copy__(self) -> JobSteps:
+        """Steps that own their data."""
+        return type(self)(copy.copy(step) for step in self.values())
+
+    def __deepcopy__(self, _memo: object) -> JobSteps:
+        """The same as a copy."""
+        return self.__copy__()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the steps, each with all its data."""
         return type(self), (list(self.values()),)
@@ -799,3 +818,7 @@ def _ask(cluster: Any, job_id: int, what: str, job: Job | None = None) -> Snapsh
     size = ffi.sizeof(_STRUCT) * out[0].job_step_count
     # As for jobs, the texts of a step take about as much as the step.
     return snapshot(ffi.gc(out[0], lib.slurmpy_free_steps, size=2 * size))
+
+
+for _public in (JobStep, JobSteps, TaskDistribution):
+    _public.__module__ = "slurmpy"

@@ -160,22 +160,17 @@ class Tools(NamedTuple):
         """The process id of a node's slurmd."""
         command = f"slurmd.*-N {node}( |$)"
         pids = subprocess.run(["pgrep", "-f", command], capture_output=True, text=True, check=True)
-        mine = [
-            int(pid)
-            for pid in pids.stdout.split()
-            if self.env["SLURM_CONF"] in self.command_of(int(pid))
-        ]
+        mine = [int(pid) for pid in pids.stdout.split() if self.is_ours(int(pid))]
         assert len(mine) == 1
         return mine[0]
 
-    @staticmethod
-    def command_of(pid: int) -> str:
-        """The command line and the environment of a process; empty for one that has gone."""
+    def is_ours(self, pid: int) -> bool:
+        """Whether a process is of this cluster."""
+        files = (Path(f"/proc/{pid}") / name for name in ("cmdline", "environ"))
         try:
-            proc = Path(f"/proc/{pid}")
-            return (proc / "cmdline").read_text() + (proc / "environ").read_text(errors="replace")
+            return any(str(self.folder) in file.read_text(errors="replace") for file in files)
         except OSError:
-            return ""
+            return False
 
 
 def step_id(text: str) -> int | str:
@@ -224,12 +219,12 @@ def until(condition: Callable[[], object], timeout: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Tools]:
-    """A cluster of three nodes that samples every second, and gives up on a node after three."""
+    """A cluster of three nodes that samples every second, and gives up on a node after six."""
     options = {
         "nodes": len(NODES),
         "cpus": 16,
         "memory": 16000,
-        "extra_conf": "MessageTimeout=3\nPrologFlags=Contain",
+        "extra_conf": "MessageTimeout=6\nPrologFlags=Contain",
     }
     with other_cluster(options) as (env, folder):
         yield Tools(env, folder)
@@ -569,8 +564,8 @@ def test_a_node_that_does_not_answer(tools: Tools, job_id: int) -> None:
         start = time.monotonic()
         with pytest.warns(StatisticsWarning, match="2 of 3 jobs have no statistics") as caught:
             jobs.load_stats()
-        # At Slurm's own MessageTimeout, whatever number of steps the node has.
-        assert 2 < time.monotonic() - start < 12
+        # At Slurm's own MessageTimeout.
+        assert time.monotonic() - start > 5
         assert caught[0].filename == __file__
         check_silent(jobs, {job_id, stuck})
         assert jobs[fine].stats.resident_memory > 0
@@ -580,24 +575,46 @@ def test_a_node_that_does_not_answer(tools: Tools, job_id: int) -> None:
         assert set(jobs[stuck].stats.errors) == {"batch", "extern"}
 
         start = time.monotonic()
-        with pytest.warns(StatisticsWarning, match="no answer within 1 s"):
+        with pytest.warns(StatisticsWarning, match="no answer from n1, n2, n3 within 1 s"):
             jobs.load_stats(timeout=1)
-        assert 0.9 < time.monotonic() - start < 3
+        assert 0.9 < time.monotonic() - start < 5
         check_silent(jobs, {job_id, stuck})
         assert jobs.stats.resident_memory == jobs[fine].stats.resident_memory > 0
 
         start = time.monotonic()
         with pytest.raises(slurmpy.NodeUnreachable, match=f"of job {job_id}: ") as raised:
             Job(job_id).load_stats(timeout=1)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 5
         assert isinstance(raised.value, ConnectionError)
-        with pytest.raises(slurmpy.NodeUnreachable, match="step batch of job") as raised:
+        with pytest.raises(slurmpy.NodeUnreachable, match="no answer from n3: ") as raised:
             JobStep.load(stuck, "batch").load_stats()
         assert raised.value.nodes == ["n3"]
         copied = again(raised.value)
         assert (str(copied), copied.nodes) == (str(raised.value), ["n3"])
     until(lambda: not Jobs([stuck]).load_stats().errors)
     Jobs([fine, stuck]).cancel()
+
+
+def test_one_step_that_is_stuck(tools: Tools) -> None:
+    """Its node answers for other steps, which are asked for after it."""
+    ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(3)]
+    until(lambda: all("batch" in Job.load(job).steps for job in ids))
+    stuck, *fine = ids
+    stepds = subprocess.run(
+        ["pgrep", "-f", rf"slurmstepd: \[{stuck}.batch\]"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    jobs = Jobs(ids)
+    mine = [int(pid) for pid in stepds.stdout.split() if tools.is_ours(int(pid))]
+    assert len(mine) == 1
+    with stopped(mine[0]):
+        with pytest.warns(StatisticsWarning, match="1 of 3 jobs"):
+            jobs.load_stats(threads=1)
+        assert set(jobs.stats.errors) == {stuck}
+        assert all(jobs[job].stats.virtual_memory for job in fine)
+    jobs.cancel()
 
 
 def check_silent(jobs: Jobs, expected: set[int]) -> None:
@@ -612,11 +629,11 @@ def check_silent(jobs: Jobs, expected: set[int]) -> None:
 
 def test_a_process_can_end_while_a_node_does_not_answer(tools: Tools, job_id: int) -> None:
     code = (
-        "import sys, slurmpy, warnings; warnings.simplefilter('ignore'); "
-        "print(slurmpy.Jobs([int(sys.argv[1])]).load_stats(timeout=0.5).errors)"
+        "import sys, time, slurmpy, warnings; warnings.simplefilter('ignore'); "
+        "print(slurmpy.Jobs([int(sys.argv[1])]).load_stats(timeout=0.5).errors, flush=True); "
+        "print(time.monotonic())"
     )
     with stopped(tools.daemon("n3")):
-        start = time.monotonic()
         run = subprocess.run(
             [sys.executable, "-c", code, str(job_id)],
             env=tools.env,
@@ -626,9 +643,11 @@ def test_a_process_can_end_while_a_node_does_not_answer(tools: Tools, job_id: in
             check=True,
             timeout=30,
         )
-        assert time.monotonic() - start < 3
+        ended = time.monotonic()
     assert run.stderr == ""
-    assert "NodeUnreachable" in run.stdout
+    errors, came_to_its_end = run.stdout.splitlines()
+    assert "NodeUnreachable" in errors
+    assert ended - float(came_to_its_end) < 4
 
 
 @pytest.mark.parametrize(
@@ -649,6 +668,75 @@ def test_limits_that_are_none(limits: dict[str, Any], error: type[Exception]) ->
         Job(1).load_stats(**limits)
 
 
+@pytest.mark.parametrize("timeout", [float("inf"), 1e10, 10**400, None])
+def test_without_end(tools: Tools, job_id: int, timeout: float | None) -> None:
+    assert tools.env
+    assert Job(job_id).load_stats(timeout=timeout).resident_memory > 0
+
+
+def test_a_step_whose_turn_did_not_come(tools: Tools, job_id: int) -> None:
+    """Its nodes are not said to be silent, as they were not asked."""
+    assert tools.env
+    jobs = Jobs([job_id])
+    with pytest.warns(StatisticsWarning):
+        jobs.load_stats(threads=1, timeout=1e-9)
+    errors = jobs[job_id].stats.errors
+    assert set(errors) == {"batch", "extern", 0}
+    words = "it was not its turn within 1e-09 s"
+    unasked = [error for error in errors.values() if words in str(error)]
+    assert len(unasked) >= 2
+    assert {type(error) for error in unasked} == {slurmpy.RPCError}
+
+
+def test_figures_go_with_the_steps(tools: Tools, job_id: int) -> None:
+    assert tools.env
+    jobs = Jobs([job_id])
+    jobs.load_stats()
+    assert jobs.stats.resident_memory == jobs[job_id].stats.resident_memory > 0
+    assert jobs.copy().stats == jobs.stats
+    jobs.load_steps()
+    assert jobs.stats == jobs[job_id].stats == JobStatistics()
+    assert jobs[job_id].pids == {}
+    job = Job(job_id)
+    job.load_stats()
+    assert job.pids
+    assert job.reload().stats == JobStatistics()
+    assert job.pids == {}
+
+
+def test_copies_share_nothing(tools: Tools, job_id: int) -> None:
+    assert tools.env
+    jobs = Jobs.load()
+    jobs.load_stats()
+    job = jobs[job_id]
+    for other in (copy.copy(job), copy.deepcopy(job), again(job)):
+        assert other.stats == job.stats
+        assert other.stats is not job.stats
+        assert other.steps is not job.steps
+        for name, step in other.steps.items():
+            assert step == job.steps[name]
+            assert step is not job.steps[name]
+            assert step.stats == job.steps[name].stats
+            assert step.stats is not job.steps[name].stats
+            assert step.pids == job.steps[name].pids
+            assert step.pids is not job.steps[name].pids
+            # Its memory is its own, and not that of the steps of all jobs.
+            assert step._record[1].message is not job.steps[name]._record[1].message
+
+
+def test_a_job_of_another_cluster_is_not_passed_over(tools: Tools, job_id: int) -> None:
+    assert tools.env
+    other = Job(7)
+    other._cluster = "elsewhere"
+    jobs = Jobs([job_id])
+    jobs.add(other)
+    with pytest.warns(StatisticsWarning, match="1 of 2 jobs .* job 7 is of the cluster elsewhere"):
+        jobs.load_stats()
+    assert set(jobs.stats.errors) == {("elsewhere", 7)}
+    assert isinstance(jobs.stats.errors["elsewhere", 7], slurmpy.ConfigurationError)
+    assert jobs.stats.resident_memory > 0
+
+
 def test_one_thread_is_enough(tools: Tools, job_id: int) -> None:
     assert tools.env
     jobs = Jobs([job_id])
@@ -665,7 +753,8 @@ def test_without_a_sampler(
         until(lambda: "batch" in job.reload().steps)
         until(lambda: job.load_stats().elapsed_cpu_time == 0 and job.pids)
         found = job.steps["batch"].stats.to_dict()
-        assert found.pop("elapsed_cpu_time") == 0
+        for name in ("elapsed_cpu_time", "avg_cpu_frequency", "consumed_energy"):
+            assert found.pop(name) == 0
         assert set(found.values()) == {None}
         assert job.stats == JobStatistics()
 
@@ -748,5 +837,7 @@ def test_a_node_that_is_gone(tools: Tools) -> None:
         jobs.load_stats()
     assert set(jobs.stats.errors) == {lost}
     assert jobs.stats.errors[lost].nodes == ["n2"]  # type: ignore[attr-defined]
+    # Which would keep what the call had at hand.
+    assert jobs.stats.errors[lost].__traceback__ is None
     assert jobs[fine].stats.resident_memory > 0
     Jobs([fine, lost]).cancel()

@@ -328,6 +328,12 @@ def test_types_of_all_values(running: Running) -> None:
 
 def test_a_step_that_waits(running: Running) -> None:
     step = JobStep.load(running.plain, "pending")
+    limited = JobStep(running.plain, "pending", time_limit=5)
+    for action in (step.cancel, lambda: step.send_signal("USR1"), lambda: step.modify(limited)):
+        with pytest.raises(ValueError, match=r"waits has no number yet.*srun_process_id"):
+            action()
+    assert step.srun_process_id
+    assert step.srun_host
     assert (step.state, step.id, step.job_id) == ("PENDING", "pending", running.plain)
     assert (step.start_time, step.run_time, step.elapsed_cpu_time) == (None, 0, 0)
     # Those that it waits for.
@@ -663,6 +669,7 @@ def test_step_ids(given_id: int | str, step_id: int | str) -> None:
         (12, "0+", {}, ValueError, "no step id"),
         (12, "", {}, ValueError, "no step id"),
         (12, "0+-1", {}, ValueError, "no step id"),
+        (12, "0+4294967294", {}, ValueError, "no step id"),
         (12, 2**32, {}, ValueError, "no step id"),
         (12, 0xFFFFFFF1, {}, ValueError, "no step id"),
         (12, 1.0, {}, TypeError, "an int or a str, not float"),
