@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
 
@@ -20,8 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    #: The environment and the folder of a cluster.
-    Other = tuple[dict[str, str], Path]
+
+class Other(NamedTuple):
+    """A cluster beside the shared one."""
+
+    env: dict[str, str]
+    folder: Path
+
+    def run(self, *command: str) -> str:
+        """What a command prints."""
+        return subprocess.run(
+            command, env=self.env, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+    def submit(self, *options: str) -> int:
+        """The id of a job whose output is thrown away."""
+        return int(self.run("sbatch", "--parsable", "--output=/dev/null", *options))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,7 +89,7 @@ def run_cluster(
             env, folder = json.loads(process.stdout.readline())
             previous = _runtime.redirect(env["SLURM_CONF"])
             try:
-                yield env, Path(folder)
+                yield Other(env, Path(folder))
             finally:
                 _runtime.put_back(previous)
         finally:

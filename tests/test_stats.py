@@ -15,7 +15,7 @@ import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -129,48 +129,46 @@ COLUMNS = [
 ]
 
 
-class Tools(NamedTuple):
-    """A cluster beside the shared one."""
+def sstat(tools: Other, job_id: int) -> dict[int | str, dict[str, str]]:
+    """Step id to column to what sstat prints."""
+    columns = f"--format={','.join(COLUMNS)}"
+    text = tools.run(
+        "sstat", "--allsteps", "--noconvert", "--parsable2", columns, f"--jobs={job_id}"
+    )
+    header, *lines = (line.split("|") for line in text.splitlines())
+    assert header == COLUMNS
+    rows = (dict(zip(header, line)) for line in lines)
+    return {step_id(row["JobID"].partition(".")[2]): row for row in rows}
 
-    env: dict[str, str]
-    folder: Path
 
-    def run(self, *command: str) -> str:
-        """What a command prints."""
-        return subprocess.run(
-            command, env=self.env, check=True, capture_output=True, text=True, timeout=60
-        ).stdout
+def process(tools: Other, command: str) -> int:
+    """The id of the one process of this cluster with a command line, once it is there."""
+    found: list[int] = []
 
-    def submit(self, *options: str) -> int:
-        """The id of a job whose output is thrown away."""
-        return int(self.run("sbatch", "--parsable", "--output=/dev/null", *options))
+    def is_there() -> bool:
+        pids = subprocess.run(
+            ["pgrep", "-f", command], capture_output=True, text=True, check=False
+        ).stdout.split()
+        found[:] = [int(pid) for pid in pids if is_ours(tools, int(pid))]
+        return bool(found)
 
-    def sstat(self, job_id: int) -> dict[int | str, dict[str, str]]:
-        """Step id to column to what sstat prints."""
-        columns = f"--format={','.join(COLUMNS)}"
-        text = self.run(
-            "sstat", "--allsteps", "--noconvert", "--parsable2", columns, f"--jobs={job_id}"
-        )
-        header, *lines = (line.split("|") for line in text.splitlines())
-        assert header == COLUMNS
-        rows = (dict(zip(header, line)) for line in lines)
-        return {step_id(row["JobID"].partition(".")[2]): row for row in rows}
+    until(is_there)
+    assert len(found) == 1
+    return found[0]
 
-    def daemon(self, node: str) -> int:
-        """The process id of a node's slurmd."""
-        command = f"slurmd.*-N {node}( |$)"
-        pids = subprocess.run(["pgrep", "-f", command], capture_output=True, text=True, check=True)
-        mine = [int(pid) for pid in pids.stdout.split() if self.is_ours(int(pid))]
-        assert len(mine) == 1
-        return mine[0]
 
-    def is_ours(self, pid: int) -> bool:
-        """Whether a process is of this cluster."""
-        files = (Path(f"/proc/{pid}") / name for name in ("cmdline", "environ"))
-        try:
-            return any(str(self.folder) in file.read_text(errors="replace") for file in files)
-        except OSError:
-            return False
+def daemon(tools: Other, node: str) -> int:
+    """The process id of a node's slurmd."""
+    return process(tools, f"slurmd.*-N {node}( |$)")
+
+
+def is_ours(tools: Other, pid: int) -> bool:
+    """Whether a process is of this cluster."""
+    files = (Path(f"/proc/{pid}") / name for name in ("cmdline", "environ"))
+    try:
+        return any(str(tools.folder) in file.read_text(errors="replace") for file in files)
+    except OSError:
+        return False
 
 
 def step_id(text: str) -> int | str:
@@ -218,7 +216,7 @@ def until(condition: Callable[[], object], timeout: float = 60) -> None:
 
 
 @pytest.fixture(scope="module")
-def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Tools]:
+def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Other]:
     """A cluster of three nodes that samples every second, and gives up on a node after six."""
     options = {
         "nodes": len(NODES),
@@ -226,12 +224,12 @@ def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterat
         "memory": 16000,
         "extra_conf": "MessageTimeout=6\nPrologFlags=Contain",
     }
-    with other_cluster(options) as (env, folder):
-        yield Tools(env, folder)
+    with other_cluster(options) as tools:
+        yield tools
 
 
 @pytest.fixture(scope="module")
-def job_id(tools: Tools) -> int:
+def job_id(tools: Other) -> int:
     """A job with a step whose tasks have done all that they do."""
     folder = tools.folder / "loads"
     folder.mkdir(mode=0o777)
@@ -250,14 +248,14 @@ def job_id(tools: Tools) -> int:
 
 
 @pytest.fixture(scope="module")
-def same_moment(tools: Tools, job_id: int) -> tuple[Job, dict[int | str, dict[str, str]]]:
+def same_moment(tools: Other, job_id: int) -> tuple[Job, dict[int | str, dict[str, str]]]:
     """The job with its figures, and what sstat has printed both before and after them."""
     job = Job.load(job_id)
     deadline = time.monotonic() + 60
     while True:
-        before = tools.sstat(job_id)
+        before = sstat(tools, job_id)
         job.load_stats()
-        if before == tools.sstat(job_id) and enough(job):
+        if before == sstat(tools, job_id) and enough(job):
             return job, before
         assert time.monotonic() < deadline
 
@@ -383,7 +381,7 @@ def test_one_step(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> N
     assert found.to_dict()["max_disk_read"] == found.max_disk_read
 
 
-def test_a_collection_is_the_sum_of_its_jobs(tools: Tools, job_id: int) -> None:
+def test_a_collection_is_the_sum_of_its_jobs(tools: Other, job_id: int) -> None:
     other = tools.submit("--mem=10", "--wrap", "sleep 600")
     waiting = tools.submit("--mem=10", "--hold", "--wrap", "true")
     ended = tools.submit("--mem=10", "--wrap", "true")
@@ -428,7 +426,7 @@ def test_what_is_known_travels(same_moment: tuple[Job, dict[int | str, dict[str,
         assert other.load_stats().disk_read >= job.stats.disk_read
 
 
-def test_jobs_without_steps(tools: Tools) -> None:
+def test_jobs_without_steps(tools: Other) -> None:
     waiting = Job(tools.submit("--hold", "--wrap", "true")).reload()
     assert waiting.load_stats() == JobStatistics()
     assert waiting.steps == {}
@@ -441,7 +439,7 @@ def test_jobs_without_steps(tools: Tools) -> None:
     waiting.cancel()
 
 
-def test_a_step_that_has_ended_meanwhile(tools: Tools) -> None:
+def test_a_step_that_has_ended_meanwhile(tools: Other) -> None:
     job = Job(tools.submit("--mem=100", "--wrap", "srun --mem=10 sleep 600 & sleep 600")).reload()
     until(lambda: 0 in job.reload().steps)
     steps = job.steps
@@ -458,12 +456,12 @@ def test_a_step_that_has_ended_meanwhile(tools: Tools) -> None:
     job.cancel()
 
 
-def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Tools) -> None:
+def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Other) -> None:
     """Of which sstat prints nothing, though it runs on the others."""
     script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
     job = Job(tools.submit("--nodes=2", "--ntasks=2", "--mem=60", "--wrap", script))
     until(lambda: 0 in JobSteps.load(job))
-    until(lambda: 0 not in tools.sstat(job.id) and "batch" in tools.sstat(job.id))
+    until(lambda: 0 not in sstat(tools, job.id) and "batch" in sstat(tools, job.id))
     with pytest.raises(slurmpy.InvalidJobId, match="has ended, or has not begun, on one of its"):
         JobStep.load(job, 0).load_stats()
     job.load_stats()
@@ -472,7 +470,7 @@ def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Tools) -> None:
     job.cancel()
 
 
-def test_steps_that_end_all_the_time(tools: Tools) -> None:
+def test_steps_that_end_all_the_time(tools: Other) -> None:
     """One of them is asked for just when it ends, sooner or later."""
     script = "while true; do srun --mem=10 true; done"
     job_ids = [tools.submit("--mem=100", "--wrap", script) for _ in range(2)]
@@ -520,7 +518,7 @@ print(json.dumps({
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-def test_another_users_job_is_refused_by_itself(tools: Tools, job_id: int) -> None:
+def test_another_users_job_is_refused_by_itself(tools: Other, job_id: int) -> None:
     own = tools.submit("--mem=10", "--uid=65534", "--chdir=/", "--wrap", "sleep 600")
     until(lambda: "batch" in Job.load(own).steps)
     run = subprocess.run(
@@ -555,12 +553,12 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_node_that_does_not_answer(tools: Tools, job_id: int) -> None:
+def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     stuck = tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600")
     until(lambda: all("batch" in Job.load(job).steps for job in (fine, stuck)))
     jobs = Jobs([job_id, fine, stuck])
-    with stopped(tools.daemon("n3")):
+    with stopped(daemon(tools, "n3")):
         start = time.monotonic()
         with pytest.warns(StatisticsWarning, match="2 of 3 jobs have no statistics") as caught:
             jobs.load_stats()
@@ -595,21 +593,13 @@ def test_a_node_that_does_not_answer(tools: Tools, job_id: int) -> None:
     Jobs([fine, stuck]).cancel()
 
 
-def test_one_step_that_is_stuck(tools: Tools) -> None:
+def test_one_step_that_is_stuck(tools: Other) -> None:
     """Its node answers for other steps, which are asked for after it."""
     ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(3)]
     until(lambda: all("batch" in Job.load(job).steps for job in ids))
     stuck, *fine = ids
-    stepds = subprocess.run(
-        ["pgrep", "-f", rf"slurmstepd: \[{stuck}.batch\]"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     jobs = Jobs(ids)
-    mine = [int(pid) for pid in stepds.stdout.split() if tools.is_ours(int(pid))]
-    assert len(mine) == 1
-    with stopped(mine[0]):
+    with stopped(process(tools, rf"slurmstepd: \[{stuck}.batch\]")):
         with pytest.warns(StatisticsWarning, match="1 of 3 jobs"):
             jobs.load_stats(threads=1)
         assert set(jobs.stats.errors) == {stuck}
@@ -627,13 +617,13 @@ def check_silent(jobs: Jobs, expected: set[int]) -> None:
         assert set(jobs[job].stats.to_dict().values()) == {0}
 
 
-def test_a_process_can_end_while_a_node_does_not_answer(tools: Tools, job_id: int) -> None:
+def test_a_process_can_end_while_a_node_does_not_answer(tools: Other, job_id: int) -> None:
     code = (
         "import sys, time, slurmpy, warnings; warnings.simplefilter('ignore'); "
         "print(slurmpy.Jobs([int(sys.argv[1])]).load_stats(timeout=0.5).errors, flush=True); "
         "print(time.monotonic())"
     )
-    with stopped(tools.daemon("n3")):
+    with stopped(daemon(tools, "n3")):
         run = subprocess.run(
             [sys.executable, "-c", code, str(job_id)],
             env=tools.env,
@@ -669,12 +659,12 @@ def test_limits_that_are_none(limits: dict[str, Any], error: type[Exception]) ->
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), 1e10, 10**400, None])
-def test_without_end(tools: Tools, job_id: int, timeout: float | None) -> None:
+def test_without_end(tools: Other, job_id: int, timeout: float | None) -> None:
     assert tools.env
     assert Job(job_id).load_stats(timeout=timeout).resident_memory > 0
 
 
-def test_a_step_whose_turn_did_not_come(tools: Tools, job_id: int) -> None:
+def test_a_step_whose_turn_did_not_come(tools: Other, job_id: int) -> None:
     """Its nodes are not said to be silent, as they were not asked."""
     assert tools.env
     jobs = Jobs([job_id])
@@ -688,7 +678,7 @@ def test_a_step_whose_turn_did_not_come(tools: Tools, job_id: int) -> None:
     assert {type(error) for error in unasked} == {slurmpy.RPCError}
 
 
-def test_figures_go_with_the_steps(tools: Tools, job_id: int) -> None:
+def test_figures_go_with_the_steps(tools: Other, job_id: int) -> None:
     assert tools.env
     jobs = Jobs([job_id])
     jobs.load_stats()
@@ -704,7 +694,7 @@ def test_figures_go_with_the_steps(tools: Tools, job_id: int) -> None:
     assert job.pids == {}
 
 
-def test_copies_share_nothing(tools: Tools, job_id: int) -> None:
+def test_copies_share_nothing(tools: Other, job_id: int) -> None:
     assert tools.env
     jobs = Jobs.load()
     jobs.load_stats()
@@ -724,7 +714,7 @@ def test_copies_share_nothing(tools: Tools, job_id: int) -> None:
             assert step._record[1].message is not job.steps[name]._record[1].message
 
 
-def test_a_job_of_another_cluster_is_not_passed_over(tools: Tools, job_id: int) -> None:
+def test_a_job_of_another_cluster_is_not_passed_over(tools: Other, job_id: int) -> None:
     assert tools.env
     other = Job(7)
     other._cluster = "elsewhere"
@@ -737,7 +727,7 @@ def test_a_job_of_another_cluster_is_not_passed_over(tools: Tools, job_id: int) 
     assert jobs.stats.resident_memory > 0
 
 
-def test_one_thread_is_enough(tools: Tools, job_id: int) -> None:
+def test_one_thread_is_enough(tools: Other, job_id: int) -> None:
     assert tools.env
     jobs = Jobs([job_id])
     jobs.load_stats(threads=1, timeout=None)
@@ -748,8 +738,8 @@ def test_without_a_sampler(
     other_cluster: Callable[..., AbstractContextManager[Other]],
 ) -> None:
     options = {"nodes": 1, "extra_conf": "JobAcctGatherType=jobacct_gather/none"}
-    with other_cluster(options) as (env, folder):
-        job = Job(Tools(env, folder).submit("--mem=10", "--wrap", "sleep 600"))
+    with other_cluster(options) as tools:
+        job = Job(tools.submit("--mem=10", "--wrap", "sleep 600"))
         until(lambda: "batch" in job.reload().steps)
         until(lambda: job.load_stats().elapsed_cpu_time == 0 and job.pids)
         found = job.steps["batch"].stats.to_dict()
@@ -808,7 +798,7 @@ print(json.dumps(growth))
     sys.implementation.name != "cpython",
     reason="PyPy frees when it likes, and keeps what it compiles",
 )
-def test_no_memory_is_lost(tools: Tools, job_id: int, used: str) -> None:
+def test_no_memory_is_lost(tools: Other, job_id: int, used: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", used + GROWTH, str(job_id)],
         env=tools.env,
@@ -826,12 +816,12 @@ def test_no_memory_is_lost(tools: Tools, job_id: int, used: str) -> None:
     assert max(growth.values()) < len(command) / 2, growth
 
 
-def test_a_node_that_is_gone(tools: Tools) -> None:
+def test_a_node_that_is_gone(tools: Other) -> None:
     """The last of this module, as the node does not come back."""
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     lost = tools.submit("--mem=10", "--nodelist=n2", "--no-requeue", "--wrap", "sleep 600")
     until(lambda: all("batch" in Job.load(job).steps for job in (fine, lost)))
-    os.kill(tools.daemon("n2"), signal.SIGKILL)
+    os.kill(daemon(tools, "n2"), signal.SIGKILL)
     jobs = Jobs([fine, lost])
     with pytest.warns(StatisticsWarning, match="1 of 2 jobs have no statistics"):
         jobs.load_stats()

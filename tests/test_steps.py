@@ -78,36 +78,21 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
 NEEDS_25_05 = {"standard_input", "standard_output", "standard_error"}
 
 
-class Tools(NamedTuple):
-    """A cluster beside the shared one."""
+def show_step(tools: Other, name: str) -> dict[str, str]:
+    """What ``scontrol show step`` prints of one step."""
+    # Of a list of all it leaves arrays out, and by name it finds none but numbered ones.
+    named = [name] if "_" in name else []
+    text = tools.run("scontrol", "--oneliner", "show", "step", *named)
+    lines = [line for line in text.splitlines() if line.startswith(f"StepId={name} ")]
+    assert len(lines) == 1, text
+    return dict(item.split("=", 1) for item in lines[0].split() if "=" in item)
 
-    env: dict[str, str]
-    folder: Path
 
-    def run(self, *command: str) -> str:
-        """What a command prints."""
-        return subprocess.run(
-            command, env=self.env, check=True, capture_output=True, text=True, timeout=60
-        ).stdout
-
-    def submit(self, *options: str) -> int:
-        """The id of a job whose output is thrown away."""
-        return int(self.run("sbatch", "--parsable", "--output=/dev/null", *options))
-
-    def shown(self, name: str) -> dict[str, str]:
-        """What ``scontrol show step`` prints of one step."""
-        # Of a list of all it leaves arrays out, and by name it finds none but numbered ones.
-        named = [name] if "_" in name else []
-        text = self.run("scontrol", "--oneliner", "show", "step", *named)
-        lines = [line for line in text.splitlines() if line.startswith(f"StepId={name} ")]
-        assert len(lines) == 1, text
-        return dict(item.split("=", 1) for item in lines[0].split() if "=" in item)
-
-    def rpcs(self, name: str) -> int:
-        """How many messages of a kind slurmctld has got."""
-        match = re.search(rf"\s{name}\s+\(\s*[0-9]+\)\s+count:([0-9]+)", self.run("sdiag"))
-        assert match
-        return int(match[1])
+def rpcs(tools: Other, name: str) -> int:
+    """How many messages of a kind slurmctld has got."""
+    match = re.search(rf"\s{name}\s+\(\s*[0-9]+\)\s+count:([0-9]+)", tools.run("sdiag"))
+    assert match
+    return int(match[1])
 
 
 def until(condition: Callable[[], object], timeout: float = 60) -> None:
@@ -119,7 +104,7 @@ def until(condition: Callable[[], object], timeout: float = 60) -> None:
 
 
 @pytest.fixture(scope="module")
-def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Tools]:
+def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Other]:
     """A cluster of three nodes, where each job has an extern step, and salloc starts a shell."""
     options = {
         "nodes": 3,
@@ -128,8 +113,8 @@ def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterat
         "gpus": 2,
         "extra_conf": "PrologFlags=Contain\nLaunchParameters=use_interactive_step",
     }
-    with other_cluster(options) as (env, folder):
-        yield Tools(env, folder)
+    with other_cluster(options) as tools:
+        yield tools
 
 
 class Running(NamedTuple):
@@ -151,7 +136,7 @@ class Running(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def running(tools: Tools) -> Iterator[Running]:
+def running(tools: Other) -> Iterator[Running]:
     # Bash ends with its last command, so there has to be one after srun.
     options = (
         "--job-name=sleeper --exact --nodes=2 --ntasks=3 --cpus-per-task=2 --mem=20 --time=90 "
@@ -231,7 +216,7 @@ STEPS = [
 
 @pytest.mark.parametrize(("job", "step_id"), STEPS)
 def test_every_value_is_what_scontrol_prints(
-    tools: Tools, running: Running, job: str, step_id: int | str
+    tools: Other, running: Running, job: str, step_id: int | str
 ) -> None:
     job_id = getattr(running, job)
     step = JobStep.load(job_id, step_id)
@@ -239,7 +224,7 @@ def test_every_value_is_what_scontrol_prints(
     name = str(job_id)
     if step.array_id is not None:
         name = f"{step.array_id}_{step.array_task_id}"
-    shown = tools.shown(f"{name}.{step_id}")
+    shown = show_step(tools, f"{name}.{step_id}")
     assert (step.id, step.job_id) == (step_id, job_id)
     assert (step.array_id, step.array_task_id) == (owner.array_id, owner.array_task_id)
     assert step.name == shown["Name"]
@@ -379,13 +364,13 @@ def test_steps_that_were_not_asked_for(running: Running) -> None:
         assert job.stats == JobStatistics()
 
 
-def test_steps_of_all_jobs_take_one_call(tools: Tools, running: Running) -> None:
+def test_steps_of_all_jobs_take_one_call(tools: Other, running: Running) -> None:
     waiting = tools.submit("--hold", "--wrap", "true")
     with Jobs.load() as jobs:
         early = jobs[running.plain]
-        before = tools.rpcs("REQUEST_JOB_STEP_INFO")
+        before = rpcs(tools, "REQUEST_JOB_STEP_INFO")
         jobs.load_steps()
-        assert tools.rpcs("REQUEST_JOB_STEP_INFO") == before + 1
+        assert rpcs(tools, "REQUEST_JOB_STEP_INFO") == before + 1
         assert jobs[running.plain] is early
         assert jobs[waiting].steps == {}
         for job in jobs.values():
@@ -432,7 +417,7 @@ def test_all_steps(running: Running) -> None:
         assert steps == JobSteps.load(job_id)
 
 
-def test_jobs_without_steps(tools: Tools) -> None:
+def test_jobs_without_steps(tools: Other) -> None:
     waiting = tools.submit("--hold", "--wrap", "true")
     assert JobSteps.load(waiting) == Job.load(waiting).steps == {}
     ended = Job(tools.submit("--mem=10", "--wrap", "true")).wait(60)
@@ -449,7 +434,7 @@ def test_jobs_without_steps(tools: Tools) -> None:
     Job(waiting).cancel()
 
 
-def test_a_task_whose_array_has_lost_its_own_id(tools: Tools) -> None:
+def test_a_task_whose_array_has_lost_its_own_id(tools: Other) -> None:
     array = tools.submit("--array=1-2", "--mem=10", "--wrap", "sleep 600")
     until(lambda: len(JobSteps.load(f"{array}_1")) == len(JobSteps.load(f"{array}_2")) == 2)
     task = Job.load(f"{array}_1").id
@@ -479,7 +464,7 @@ def sampled(step: JobStep) -> JobStepStatistics:
 
 
 @pytest.fixture
-def job(tools: Tools) -> Iterator[Job]:
+def job(tools: Other) -> Iterator[Job]:
     """A job with two steps, of which the first leaves a file when it gets SIGUSR1."""
     marks = tools.folder / "marks"
     marks.mkdir(mode=0o777, exist_ok=True)
@@ -506,7 +491,7 @@ def test_cancel(job: Job) -> None:
     assert job.wait(60).state in ("FAILED", "CANCELLED")
 
 
-def test_cancel_one_of_a_heterogeneous_step(tools: Tools) -> None:
+def test_cancel_one_of_a_heterogeneous_step(tools: Other) -> None:
     script = "srun --mem=10 -N1 -n1 sleep 600 : -N1 -n2 --mem=10 sleep 600; sleep 600"
     job = tools.submit("--nodes=2", "--ntasks-per-node=2", "--mem=60", "--wrap", script)
     until(lambda: {"0+0", "0+1"} <= set(JobSteps.load(job)))
@@ -517,7 +502,7 @@ def test_cancel_one_of_a_heterogeneous_step(tools: Tools) -> None:
     Job(job).cancel()
 
 
-def test_signal(tools: Tools, job: Job) -> None:
+def test_signal(tools: Other, job: Job) -> None:
     JobStep(job.id, 1).send_signal("USR1")
     job.steps[0].send_signal("usr1")
     until((tools.folder / "marks" / "usr1").exists)
@@ -538,11 +523,11 @@ def test_signal(tools: Tools, job: Job) -> None:
     ],
 )
 def test_time_limit(
-    tools: Tools, running: Running, limit: object, shown: str, minutes: int | None
+    tools: Other, running: Running, limit: object, shown: str, minutes: int | None
 ) -> None:
     step = JobStep.load(running.leader, 0)
     step.modify(JobStep(running.leader, 0, time_limit=limit))
-    assert tools.shown(f"{running.leader}.0")["TimeLimit"] == shown
+    assert show_step(tools, f"{running.leader}.0")["TimeLimit"] == shown
     assert JobStep.load(running.leader, 0).time_limit == minutes
     # The others have theirs.
     assert JobStep.load(running.leader, "batch").time_limit is None
@@ -602,8 +587,8 @@ print(json.dumps([
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-def test_another_users_step(tools: Tools, running: Running) -> None:
-    before = tools.shown(f"{running.plain}.0")
+def test_another_users_step(tools: Other, running: Running) -> None:
+    before = show_step(tools, f"{running.plain}.0")
     run = subprocess.run(
         [sys.executable, "-c", AS_USER, str(running.plain)],
         env=tools.env,
@@ -614,7 +599,7 @@ def test_another_users_step(tools: Tools, running: Running) -> None:
     )
     assert run.stderr == ""
     assert json.loads(run.stdout) == [*(["AccessDenied"] * 4), "sleeper"]
-    assert tools.shown(f"{running.plain}.0") == before
+    assert show_step(tools, f"{running.plain}.0") == before
 
 
 # ---- without a controller ----
@@ -777,7 +762,7 @@ def test_parts_of_a_distribution() -> None:
 @pytest.mark.parametrize(
     "distribution", ["block", "cyclic:fcyclic:block", "block:block,pack", "plane=2", "arbitrary"]
 )
-def test_distributions_of_real_steps(tools: Tools, distribution: str) -> None:
+def test_distributions_of_real_steps(tools: Other, distribution: str) -> None:
     options = f"--distribution={distribution}"
     options += " --nodelist=n2,n1,n1,n3" if distribution == "arbitrary" else ""
     job = tools.submit(
