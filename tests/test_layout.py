@@ -74,8 +74,10 @@ def gres_conf(folder: Path) -> str:
         "NodeName=n[1-3] Name=token Count=10",
     ]
     for number in range(128):
-        cores = "0-127" if number in NEAR else "128-255"
-        lines.append(f"NodeName=n4 Name=port File={folder}/port{number} Cores={cores}")
+        cores = f" Cores={'0-127' if number in NEAR else '128-255'}"
+        # 26.05 finds that these do not match the sockets, and the node cannot be used.
+        cores = cores if MAJOR < "26.05" else ""
+        lines.append(f"NodeName=n4 Name=port File={folder}/port{number}{cores}")
     return "\n".join(lines)
 
 

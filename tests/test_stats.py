@@ -87,9 +87,11 @@ with open(path, "rb") as file:
         pages[number * 64 * 4096]
     del pages
 os.unlink(path)
-# The rest is CPU time, in the program and in the kernel.
+# The rest is CPU time: one half in the kernel, the other in the program, as the sampler cuts both
+# to whole seconds. (os.urandom() does not enter the kernel with a newer C library.)
+while os.times().system < load["cpu"] / 2:
+    os.listdir("/proc")
 while time.process_time() < load["cpu"]:
-    os.urandom(2**14)
     sum(range(2500))
 open(os.path.join(folder, "done-" + rank), "w").close()
 time.sleep(600)
@@ -176,8 +178,10 @@ def step_id(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def seconds(text: str) -> int:
-    """``"1-02:03:04"`` or ``"02:03.500"`` in whole seconds."""
+def seconds(text: str) -> int | None:
+    """``"1-02:03:04"`` or ``"02:03.500"`` in whole seconds; None for none."""
+    if not text:
+        return None
     days, _, clock = text.rpartition("-")
     total = 0
     for part in clock.partition(".")[0].split(":"):
@@ -276,7 +280,12 @@ def test_every_figure_is_what_sstat_prints(
     assert set(rows) == set(job.steps) == {"batch", "extern", 0}
     row, found = rows[step], job.steps[step].stats
     usage = dict(item.split("=") for item in row["TRESUsageInTot"].split(","))
-    assert found.total_cpu_time == seconds(usage["cpu"])
+    if "cpu" not in usage:
+        # From 26.05 on, no process is in the extern step, and sstat has a time for it all the same.
+        assert (step, usage) == ("extern", {"energy": "0"})
+        assert not any(job.steps[step].pids.values())
+        row = {**row, "AveCPU": ""}
+    assert found.total_cpu_time == seconds(usage.get("cpu", ""))
     for name, column in TIMES.items():
         assert getattr(found, name) == seconds(row[column]), name
     for name, column in NUMBERS.items():
@@ -284,8 +293,8 @@ def test_every_figure_is_what_sstat_prints(
         expected = 1 if row[column] == "1.00M" else amount(row[column])
         assert getattr(found, name) == expected, name
     for name, column in TASKS.items():
-        assert getattr(found, f"{name}_node") == row[f"{column}Node"], name
-        assert getattr(found, f"{name}_task") == int(row[f"{column}Task"]), name
+        assert (getattr(found, f"{name}_node") or "") == row[f"{column}Node"], name
+        assert getattr(found, f"{name}_task") == amount(row[f"{column}Task"]), name
     assert found.avg_cpu_frequency == kilohertz(row["AveCPUFreq"])
     assert job.steps[step].ntasks == int(row["NTasks"])
 
@@ -298,7 +307,9 @@ def test_the_step_is_what_its_tasks_did(
         assert getattr(found, f"{name}_task") == task
         assert getattr(found, f"{name}_node") == NODES[task // TASKS_PER_NODE]
         most = LOADS[task][what] * unit
-        assert int(most * 0.9) <= getattr(found, name) <= most + 60 * MIB, name
+        # What Python itself maps; PyPy takes more.
+        more = 150 * MIB if what == "map" else 60 * MIB
+        assert int(most * 0.9) <= getattr(found, name) <= most + more, name
     for name in ("page_faults", "resident_memory", "virtual_memory", "disk_read", "disk_write"):
         assert 0 < getattr(found, f"avg_{name}") < getattr(found, f"max_{name}"), name
     for what in ("read", "write"):
@@ -349,7 +360,7 @@ def test_a_job_is_the_sum_of_its_steps(
         assert found[name] == max(filter(None, (amount(row[column]) for row in rows.values())))
     of_steps = [step.stats for step in job.steps.values()]
     for name in ("total_cpu_time", "user_cpu_time", "system_cpu_time", "consumed_energy"):
-        assert found[name] == sum(getattr(step, name) for step in of_steps)
+        assert found[name] == sum(getattr(step, name) or 0 for step in of_steps)
     assert job.load_stats() is job.stats
 
 
@@ -365,7 +376,10 @@ def test_process_ids(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -
         assert len([text for text in tasks if "SLURM_PROCID" in text]) >= TASKS_PER_NODE
     assert set(job.pids) == set(NODES)
     for node in NODES:
-        assert set(step.pids[node]) < set(job.pids[node])
+        of_steps = [pid for each in job.steps.values() for pid in each.pids.get(node, [])]
+        assert sorted(job.pids[node]) == sorted(of_steps)
+        assert set(step.pids[node]) <= set(of_steps)
+    assert set(job.steps["batch"].pids["n1"]).isdisjoint(step.pids["n1"])
 
 
 def test_one_step(same_moment: tuple[Job, dict[int | str, dict[str, str]]]) -> None:
@@ -451,7 +465,8 @@ def test_a_step_that_has_ended_meanwhile(tools: Other) -> None:
     [found] = stats.load({job.id: steps}, 4, 60).values()
     assert found.errors == {}
     batch, extern = steps["batch"].stats, steps["extern"].stats
-    assert found.disk_read == batch.avg_disk_read + extern.avg_disk_read > 0  # type: ignore[operator]
+    # From 26.05 on, no process is in the extern step.
+    assert found.disk_read == (batch.avg_disk_read or 0) + (extern.avg_disk_read or 0) > 0
     assert steps[0].stats == JobStepStatistics()
     job.cancel()
 

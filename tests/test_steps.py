@@ -78,12 +78,17 @@ ATTRIBUTES: dict[str, tuple[type, ...]] = {
 NEEDS_25_05 = {"standard_input", "standard_output", "standard_error"}
 
 
-def show_step(tools: Other, name: str) -> dict[str, str]:
-    """What ``scontrol show step`` prints of one step."""
-    # Of a list of all it leaves arrays out, and by name it finds none but numbered ones.
-    named = [name] if "_" in name else []
+def show_step(tools: Other, name: str, job_id: int = 0) -> dict[str, str]:
+    """What ``scontrol show step`` prints of one step; an array's is asked for by its own id."""
+    # Of a list of all, 22.05 leaves arrays out; by the name of a task, 24.11 finds the last.
+    named = [f"{job_id}.{name.partition('.')[2]}"] if "_" in name else []
     text = tools.run("scontrol", "--oneliner", "show", "step", *named)
     lines = [line for line in text.splitlines() if line.startswith(f"StepId={name} ")]
+    if not lines and "+" in name:
+        # 26.05 prints all components of a step by the same name, in their order.
+        name, _, component = name.partition("+")
+        lines = [line for line in text.splitlines() if line.startswith(f"StepId={name} ")]
+        lines = lines[int(component) :][:1]
     assert len(lines) == 1, text
     return dict(item.split("=", 1) for item in lines[0].split() if "=" in item)
 
@@ -143,7 +148,7 @@ def running(tools: Other) -> Iterator[Running]:
         "--distribution=cyclic:block --cpu-freq=Low-Medium:Performance --network=net"
     )
     plain = tools.submit(
-        *("--nodes=2", "--ntasks=12", "--mem=100"),
+        *("--nodes=2", "--ntasks-per-node=6", "--mem=100"),
         "--wrap",
         # The last one waits for memory that the job has not.
         f"srun {options} sleep 600 & sleep 2; srun --exact --mem=10 -n1 -N1 sleep 601 "
@@ -224,7 +229,7 @@ def test_every_value_is_what_scontrol_prints(
     name = str(job_id)
     if step.array_id is not None:
         name = f"{step.array_id}_{step.array_task_id}"
-    shown = show_step(tools, f"{name}.{step_id}")
+    shown = show_step(tools, f"{name}.{step_id}", job_id)
     assert (step.id, step.job_id) == (step_id, job_id)
     assert (step.array_id, step.array_task_id) == (owner.array_id, owner.array_task_id)
     assert step.name == shown["Name"]
@@ -472,10 +477,13 @@ def job(tools: Other) -> Iterator[Job]:
         mark.unlink()
     script = (
         f'srun --exact --mem=10 -n1 sh -c \'trap "touch {marks}/usr1" USR1; touch {marks}/ready; '
-        "while true; do sleep 0.1; done' & sleep 1; srun --exact --mem=10 -n1 sleep 600 & sleep 600"
+        "while true; do sleep 0.1; done' & sleep 1; srun --exact --mem=10 -n1 "
+        f"sh -c 'touch {marks}/begun; exec sleep 600' & sleep 600"
     )
     job = Job(tools.submit("--ntasks=2", "--mem=50", "--wrap", script))
-    until(lambda: {0, 1} <= set(job.reload().steps) and (marks / "ready").exists())
+    # A signal to a step that a node has not begun is lost.
+    until(lambda: all((marks / mark).exists() for mark in ("ready", "begun")))
+    assert {0, 1} <= set(job.reload().steps)
     yield job
     job.cancel()
 
