@@ -17,7 +17,7 @@ import slurmpy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["job_lines", "job_number", "job_row", "main", "table"]
+__all__ = ["attribute_lines", "job_number", "job_row", "main", "table"]
 
 HEADINGS = ("JOBID", "PARTITION", "NAME", "USER", "ST", "TIME", "NODES", "NODELIST(REASON)")
 
@@ -50,7 +50,6 @@ SHORT_STATES = {
 }
 # As squeue writes them.
 JOB_NUMBER = re.compile(r"[0-9]+(_[0-9]+|_\[[-0-9,:%]+\]|\+[0-9]+)?")
-STEP_NUMBER = re.compile(r"[0-9]+([_+][0-9]+)?\.\w+")
 # In these states what keeps or ended the job says more than where it would run or ran.
 REASON_STATES = {"PENDING", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE", "FAILED"}
 
@@ -120,14 +119,14 @@ def table(jobs: Iterable[slurmpy.Job]) -> list[str]:
     ]
 
 
-def job_lines(job: slurmpy.Job) -> list[str]:
-    """Every attribute of one job, one on a line; `-` where it is not set."""
-    values = job.to_dict()
+def attribute_lines(item: slurmpy.Job | slurmpy.JobStep) -> list[str]:
+    """Every attribute of one job or step, one on a line; `-` where it is not set."""
+    values = item.to_dict()
     width = max(map(len, values))
     lines = []
     for name, value in values.items():
         text = "-" if value is None else printable(value)
-        if value is not None and slurmpy.Job.fields[name].unit == "Unix timestamp":
+        if value is not None and item.fields[name].unit == "Unix timestamp":
             text += time.strftime("  (%Y-%m-%d %H:%M:%S)", time.localtime(value))
         lines.append(f"{name:{width}}  {text}")
     return lines
@@ -175,9 +174,6 @@ def find_job(number: str) -> slurmpy.Job:
         LookupError: slurmctld knows none.
     """
     shown = printable(number)
-    if STEP_NUMBER.fullmatch(number):
-        msg = f"{shown} is a step of a job, and steps are not supported yet"
-        raise ValueError(msg)
     if not JOB_NUMBER.fullmatch(number):
         msg = f"{shown or 'the empty text'} is no job id, such as 12, 12_3, 12_[4-9] or 12+1"
         raise ValueError(msg)
@@ -197,6 +193,22 @@ def find_job(number: str) -> slurmpy.Job:
     raise LookupError(unknown)
 
 
+def find_step(job: slurmpy.Job, number: str) -> slurmpy.JobStep:
+    """The step of a job that squeue calls by this number.
+
+    Raises:
+        ValueError: It is no number of a step.
+        LookupError: The job has none such.
+    """
+    step = slurmpy.JobStep(job.id, number).id
+    steps = slurmpy.JobSteps.load(job)
+    if step not in steps:
+        there = ", ".join(map(str, steps)) or "none"
+        msg = f"job {job_number(job)} has no step {step}: its steps are {there}"
+        raise LookupError(msg)
+    return steps[step]
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     top = argparse.ArgumentParser(
@@ -214,8 +226,12 @@ def parser() -> argparse.ArgumentParser:
     whose.add_argument(
         "--me", dest="user", action="store_const", const=os.getuid(), help="only your own"
     )
-    job = commands.add_parser("job", help="show every attribute of one job")
-    job.add_argument("number", metavar="ID", help="as squeue writes it: 12, 12_3, '12_[4-9]', 12+1")
+    job = commands.add_parser("job", help="show every attribute of one job, or of a step of one")
+    job.add_argument(
+        "number",
+        metavar="ID",
+        help="as squeue writes it: 12, 12_3, '12_[4-9]', 12+1; 12.0 for a step",
+    )
     demo = commands.add_parser(
         "demo", help="start a Slurm of one's own, give it jobs, show them, and stop it"
     )
@@ -230,7 +246,9 @@ def run(args: argparse.Namespace) -> None:
     if args.command == "jobs":
         print_jobs(args.user)
     elif args.command == "job":
-        print("\n".join(job_lines(find_job(args.number))))
+        number, is_step, step = args.number.partition(".")
+        job = find_job(number)
+        print("\n".join(attribute_lines(find_step(job, step) if is_step else job)))
     else:
         from slurmpy import _demo
 

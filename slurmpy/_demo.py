@@ -10,7 +10,7 @@ from typing import Any
 
 import slurmpy
 from slurmpy import JobSubmitDescription
-from slurmpy._cli import job_lines, job_number, table
+from slurmpy._cli import attribute_lines, job_number, table
 from slurmpy.testing import LocalCluster, LocalClusterError
 
 __all__ = ["cluster", "run", "submit", "wait_for"]
@@ -130,7 +130,7 @@ def show(*, interactive: bool) -> None:
         print("\n".join(table(jobs.values())))
         job = next(job for job in jobs.values() if job.name == "train")
         print(f"\nslurmpy.Job.load({job.id}):\n")
-        print("\n".join(job_lines(slurmpy.Job.load(job.id))))
+        print("\n".join(attribute_lines(slurmpy.Job.load(job.id))))
         if interactive:
             code.interact(
                 "\nHere are `slurmpy`, `jobs` and `cluster`. Ctrl-D stops the cluster.",

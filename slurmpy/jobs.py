@@ -355,6 +355,7 @@ class Jobs:
                 self._keep(table, fresh)
             self._open()
             self._table = fresh
+            self._stats = None
             self._changed = False
             self._kept = self.frozen
         return self

@@ -65,7 +65,8 @@ class JobStepStatistics:
         system_cpu_time: The part of it that was spent in the kernel for them.
         elapsed_cpu_time: Run time multiplied by the CPUs of the step, in seconds.
         avg_cpu_time: CPU time of a task, on the average, in seconds.
-        avg_cpu_frequency: Frequency of the CPUs, on the average over the tasks, in kHz.
+        avg_cpu_frequency: Frequency of the CPUs, on the average over the tasks, in kHz. (Where the
+            system does not tell it in kHz, Slurm takes the MHz of ``/proc/cpuinfo`` for that.)
         consumed_energy: Energy, in joules.
         avg_disk_read: Bytes that a task has read, on the average.
         avg_disk_write: Bytes that a task has written, on the average.
@@ -504,7 +505,7 @@ class _Crew:
             detail = f"{_what(step)}: it was not its turn within {timeout} s"
             return RPCError(errno.ETIMEDOUT, detail)
         nodes = step.allocated_nodes
-        detail = f"{_what(step)}: no answer from {', '.join(nodes)} within {timeout} s"
+        detail = f"{_what(step)}: {', '.join(nodes)} did not all answer within {timeout} s"
         return NodeUnreachable(errno.ETIMEDOUT, detail, nodes)
 
 

@@ -11,7 +11,7 @@ from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._layout import hosts
 from slurmpy._records import Record, Snapshot, from_members, snapshot, to_members
-from slurmpy.errors import InvalidJobId, NotLoaded, check
+from slurmpy.errors import InvalidJobId, NotLoaded, RPCError, check
 from slurmpy.job import Job
 
 TYPE_CHECKING = False
@@ -147,7 +147,11 @@ class TaskDistribution:
         """See the class."""
         from slurmpy import _parse
 
-        bits, self.plane, _words = _parse.distribution(text)
+        try:
+            bits, self.plane, _words = _parse.distribution(text)
+        except ValueError as error:
+            msg = f"the text {error}"
+            raise ValueError(msg) from None
         self._take(bits)
 
     def _take(self, bits: int) -> None:
@@ -409,14 +413,17 @@ class JobStep(Record):
         name = step_name(*step_numbers(step_id))
         steps = JobSteps.load(job)
         if name not in steps:
-            detail = f"loading step {name} of job {job._id if isinstance(job, Job) else job}"
+            there = ", ".join(map(str, steps)) or "none"
+            of = job._id if isinstance(job, Job) else job
+            detail = f"loading step {name} of job {of}, whose steps are {there}"
             raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, detail)
         return steps[name]
 
     def cancel(self) -> None:
         """Ends the step (``slurm_kill_job_step``), as ``scancel 12.0`` does.
 
-        Slurm takes a heterogeneous step as a whole: all of its components end.
+        One that is ending already is no error. Slurm takes a heterogeneous step as a whole: all of
+        its components end.
 
         Raises:
             ValueError: The step waits, and has no number yet; nothing was sent.
@@ -431,7 +438,11 @@ class JobStep(Record):
                 ...
             slurmpy.InvalidJobId: cancelling step 0 of job 9999: ...
         """
-        self._do("cancelling", lib.slurmpy_signal_step, lib.SIGKILL)
+        try:
+            self._do("cancelling", lib.slurmpy_signal_step, lib.SIGKILL)
+        except RPCError as error:
+            if error.errno != lib.ESLURM_ALREADY_DONE:
+                raise
 
     def send_signal(self, signal: str | int) -> None:
         """Sends a signal to the step's processes (``slurm_kill_job_step``), as ``scancel -s`` does.
@@ -506,10 +517,10 @@ class JobStep(Record):
         step = self if is_loaded else JobStep.load(self.job_id, self.id)
         found = stats.ask(step)
         if found is None:
-            detail = (
-                f"loading statistics of {self._what()}: it has ended, or has not begun, on one of "
-                "its nodes at the least"
-            )
+            why = "it has ended, or has not begun, on one of its nodes at the least"
+            if self._numbers[1] == lib.SLURM_PENDING_STEP:
+                why = "it waits, and has no processes yet"
+            detail = f"loading statistics of {self._what()}: {why}"
             raise InvalidJobId(lib.ESLURM_INVALID_JOB_ID, detail)
         self._stats, self._pids = found
         return self._stats
@@ -526,16 +537,20 @@ class JobStep(Record):
 
     def _do(self, what: str, call: Any, *args: object) -> None:
         """Makes a call for the step."""
-        job_id, number, _component = self._numbers
+        job_id, number, component = self._numbers
+        owner: Any = self._record[1]
         if number == lib.SLURM_PENDING_STEP:
             msg = (
                 f"{what} {self._what()}: a step that waits has no number yet, by which Slurm could "
                 "be told of it: signal its srun, process srun_process_id on srun_host"
             )
             raise ValueError(msg)
+        if component != lib.NO_VAL and owner is None:
+            # Slurm is told of the whole step, and would take another one of this number.
+            JobStep.load(job_id, self.id)
         rc = _runtime.call(call, self._of, job_id, number, *args)
         if rc == lib.SLURMPY_OTHER_CLUSTER:
-            raise _control.other_cluster(job_id, self._record[1].cluster)
+            raise _control.other_cluster(job_id, owner.cluster)
         check(rc, f"{what} {self._what()}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -638,7 +653,11 @@ def _limit(value: object) -> int:
     if value is None:
         msg = "a time limit is a number of minutes, a text or a timedelta, not None"
         raise TypeError(msg)
-    return int(lib.INFINITE) if value is UNLIMITED else _parse.minutes(value)
+    try:
+        return int(lib.INFINITE) if value is UNLIMITED else _parse.minutes(value)
+    except ValueError as error:
+        msg = f"time_limit {error}"
+        raise ValueError(msg) from None
 
 
 class JobSteps(Mapping["StepId", JobStep]):
@@ -652,6 +671,7 @@ class JobSteps(Mapping["StepId", JobStep]):
         steps: Steps, all of one job.
 
     Raises:
+        TypeError: Something is no `JobStep`.
         ValueError: They are of several jobs.
 
     Example:
@@ -667,11 +687,12 @@ class JobSteps(Mapping["StepId", JobStep]):
 
     def __init__(self, steps: Iterable[JobStep] = ()) -> None:
         """See the class."""
-        self._steps = {step.id: step for step in steps}
-        jobs = {step.job_id for step in self._steps.values()}
+        found = [_checked(step) for step in steps]
+        jobs = sorted({step.job_id for step in found})
         if len(jobs) > 1:
-            msg = f"the steps are of several jobs: {sorted(jobs)}"
+            msg = f"the steps are of several jobs: {jobs}"
             raise ValueError(msg)
+        self._steps = {step.id: step for step in found}
 
     @staticmethod
     def load(job: Job | int | str) -> JobSteps:
@@ -753,6 +774,14 @@ class JobSteps(Mapping["StepId", JobStep]):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the steps, each with all its data."""
         return type(self), (list(self.values()),)
+
+
+def _checked(step: object) -> JobStep:
+    """Refuses what is no step."""
+    if not isinstance(step, JobStep):
+        msg = f"steps are slurmpy.JobStep objects, not {type(step).__name__}: {step!r}"
+        raise TypeError(msg)
+    return step
 
 
 class AllSteps:

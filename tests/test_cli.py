@@ -159,10 +159,27 @@ def test_what_is_no_number_of_a_job_is_not_looked_for(number: str) -> None:
     assert cli(env, "job", number, status=1).startswith(f"slurmpy: {shown} is no job id")
 
 
-@pytest.mark.parametrize("number", ["3.0", "3.batch", "3_1.0", "3+1.extern"])
-def test_a_step_is_told_from_a_job(number: str) -> None:
-    env = {**os.environ, "SLURM_CONF": "/nowhere/slurm.conf"}
-    assert f"{number} is a step" in cli(env, "job", number, status=1)
+def test_a_step(slurm_cluster: LocalCluster) -> None:
+    script = ("--array=7", "--mem=10", "--output=/dev/null", "--wrap", "sleep 60")
+    array = slurm_cluster.run("sbatch", "--parsable", *script).strip()
+    number = f"{array}_7"
+    deadline = time.monotonic() + 30
+    while not slurmpy.Job.load(number).steps:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    lines = cli(slurm_cluster.env, "job", f"{number}.batch").splitlines()
+    found = dict(line.split(maxsplit=1) for line in lines)
+    step = slurmpy.JobStep.load(number, "batch")
+    assert list(found) == list(step.to_dict())
+    assert (found["id"], found["name"], found["state"]) == ("batch", "batch", "RUNNING")
+    assert (found["array_id"], found["array_task_id"]) == (array, "7")
+    assert found["start_time"].startswith(f"{step.start_time}  (2")
+    assert found["time_limit"] == "-"
+    message = cli(slurm_cluster.env, "job", f"{number}.3", status=1)
+    assert message == f"slurmpy: job {number} has no step 3: its steps are batch\n"
+    message = cli(slurm_cluster.env, "job", f"{number}.x", status=1)
+    assert message.startswith("slurmpy: no step id: 'x' (")
+    slurmpy.Job(int(array)).cancel()
 
 
 def test_unknown_user_is_one_line(slurm_cluster: LocalCluster) -> None:

@@ -588,7 +588,7 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
         assert set(jobs[stuck].stats.errors) == {"batch", "extern"}
 
         start = time.monotonic()
-        with pytest.warns(StatisticsWarning, match="no answer from n1, n2, n3 within 1 s"):
+        with pytest.warns(StatisticsWarning, match="n1, n2, n3 did not all answer within 1 s"):
             jobs.load_stats(timeout=1)
         assert 0.9 < time.monotonic() - start < 5
         check_silent(jobs, {job_id, stuck})
@@ -702,6 +702,12 @@ def test_figures_go_with_the_steps(tools: Other, job_id: int) -> None:
     jobs.load_steps()
     assert jobs.stats == jobs[job_id].stats == JobStatistics()
     assert jobs[job_id].pids == {}
+    loaded = Jobs.load()
+    loaded.load_stats()
+    Job(tools.submit("--hold", "--wrap", "true")).cancel()
+    assert loaded.reload().stats == loaded[job_id].stats == JobStatistics()
+    with pytest.raises(slurmpy.NotLoaded):
+        _ = loaded[job_id].steps
     job = Job(job_id)
     job.load_stats()
     assert job.pids

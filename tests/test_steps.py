@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -331,6 +332,8 @@ def test_a_step_that_waits(running: Running) -> None:
     with Jobs.load() as jobs:
         assert jobs.load_stats().errors == {}
         assert jobs[running.plain].steps["pending"].stats == JobStepStatistics()
+        with pytest.raises(slurmpy.InvalidJobId, match="it waits, and has no processes yet"):
+            jobs[running.plain].steps["pending"].load_stats()
 
 
 @pytest.mark.skipif(HAS_PATHS, reason="this Slurm has the paths of a step")
@@ -494,6 +497,9 @@ def test_cancel(job: Job) -> None:
     assert set(JobSteps.load(job)) == {"batch", "extern", 1}
     assert Job.load(job.id).state == "RUNNING"
     JobStep(job.id, 1).cancel()
+    # One that is ending is no error.
+    with suppress(slurmpy.InvalidJobId):
+        JobStep(job.id, 1).cancel()
     until(lambda: 1 not in JobSteps.load(job))
     JobStep(job.id, "batch").cancel()
     assert job.wait(60).state in ("FAILED", "CANCELLED")
@@ -508,6 +514,22 @@ def test_cancel_one_of_a_heterogeneous_step(tools: Other) -> None:
     step.cancel()
     until(lambda: set(JobSteps.load(job)) == {"batch", "extern"})
     Job(job).cancel()
+
+
+def test_a_component_that_is_not_there(running: Running) -> None:
+    """Slurm would take the step of that number as a whole."""
+    before = JobStep.load(running.plain, 0).time_limit
+    step = JobStep(running.plain, "0+7")
+    actions = (
+        step.cancel,
+        lambda: step.send_signal("KILL"),
+        lambda: step.modify(JobStep(1, 0, time_limit=7)),
+    )
+    for action in actions:
+        words = f"loading step 0.7 of job {running.plain}, whose steps are .*batch"
+        with pytest.raises(slurmpy.InvalidJobId, match=words):
+            action()
+    assert JobStep.load(running.plain, 0).time_limit == before
 
 
 def test_signal(tools: Other, job: Job) -> None:
@@ -670,7 +692,8 @@ def test_step_ids(given_id: int | str, step_id: int | str) -> None:
         (12, None, {}, TypeError, "an int or a str, not NoneType"),
         (0, 0, {}, ValueError, "no job id"),
         ("12_3", 0, {}, ValueError, "of one job"),
-        (12, 0, {"time_limit": "soon"}, ValueError, "'soon'"),
+        (12, 0, {"time_limit": "soon"}, ValueError, "time_limit is no duration: 'soon'"),
+        (12, 0, {"time_limit": -1}, ValueError, "time_limit cannot be less than 0"),
         (12, 0, {"time_limit": None}, TypeError, "time limit"),
         (12, 0, {"name": "x"}, TypeError, "only time_limit can be changed, not name"),
     ],
@@ -713,6 +736,10 @@ def test_the_mapping() -> None:
     assert JobSteps() == {}
     with pytest.raises(ValueError, match=r"of several jobs: \[12, 13\]"):
         JobSteps([JobStep(12, 0), JobStep(13, 1)])
+    with pytest.raises(ValueError, match="of several jobs"):
+        JobSteps([JobStep(12, 0), JobStep(13, 0)])
+    with pytest.raises(TypeError, match="JobStep objects, not int: 1"):
+        JobSteps([1])  # type: ignore[list-item]
 
 
 def test_copies_of_a_step_own_their_data(running: Running) -> None:
@@ -761,7 +788,7 @@ def test_parts_of_a_distribution() -> None:
     assert (plane.nodes, plane.plane, plane.sockets) == ("plane", 4, None)
     assert TaskDistribution("*:*:*") == TaskDistribution("block:cyclic:cyclic")
     assert distribution != plane
-    with pytest.raises(ValueError, match="no distribution: 'round'"):
+    with pytest.raises(ValueError, match="the text is no distribution: 'round'"):
         TaskDistribution("round")
     with pytest.raises(ValueError, match="no distribution"):
         TaskDistribution("plane")
