@@ -243,13 +243,13 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
     if not _IS_KNOWN:
         attribute = "load_stats"
         raise UnsupportedField(attribute, "")
-    ptr, owner = step._record
+    ptr, _owner = step._record
     out = ffi.new("job_step_stat_response_msg_t **")
     rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
     code = rc if rc > 0 else ffi.errno
     response: Any = ffi.gc(out[0], lib.slurm_job_step_stat_response_msg_free) if out[0] else None
     if rc == lib.SLURMPY_OTHER_CLUSTER:
-        raise _control.other_cluster(step.job_id, owner.cluster)
+        raise _control.other_cluster(step.job_id, step._in_cluster)
     words = said()
     answers: list[Any] = []
     try:

@@ -530,27 +530,33 @@ class JobStep(Record):
         return f"step {self.id} of job {self.job_id}"
 
     @property
-    def _of(self) -> Any:
-        """The cluster that the step is of, as C has it."""
+    def _in_cluster(self) -> str | None:
+        """The cluster that the step was loaded from."""
         owner = self._record[1]
-        return ffi.NULL if owner is None or owner.cluster is None else owner.cluster.encode()
+        name: str | None = owner.cluster if owner else None
+        return name
+
+    @property
+    def _of(self) -> Any:
+        """The same as C has it."""
+        name = self._in_cluster
+        return ffi.NULL if name is None else name.encode()
 
     def _do(self, what: str, call: Any, *args: object) -> None:
         """Makes a call for the step."""
         job_id, number, component = self._numbers
-        owner: Any = self._record[1]
         if number == lib.SLURM_PENDING_STEP:
             msg = (
                 f"{what} {self._what()}: a step that waits has no number yet, by which Slurm could "
                 "be told of it: signal its srun, process srun_process_id on srun_host"
             )
             raise ValueError(msg)
-        if component != lib.NO_VAL and owner is None:
+        if component != lib.NO_VAL and self._record[1] is None:
             # Slurm is told of the whole step, and would take another one of this number.
             JobStep.load(job_id, self.id)
         rc = _runtime.call(call, self._of, job_id, number, *args)
         if rc == lib.SLURMPY_OTHER_CLUSTER:
-            raise _control.other_cluster(job_id, owner.cluster)
+            raise _control.other_cluster(job_id, self._in_cluster)
         check(rc, f"{what} {self._what()}")
 
     def to_dict(self) -> dict[str, Any]:

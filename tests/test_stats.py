@@ -166,9 +166,12 @@ def daemon(tools: Other, node: str) -> int:
 
 def is_ours(tools: Other, pid: int) -> bool:
     """Whether a process is of this cluster."""
-    files = (Path(f"/proc/{pid}") / name for name in ("cmdline", "environ"))
+    proc = Path(f"/proc/{pid}")
     try:
-        return any(str(tools.folder) in file.read_text(errors="replace") for file in files)
+        texts = [(proc / name).read_text(errors="replace") for name in ("cmdline", "environ")]
+        # A step's process has written its title over both; its log is open.
+        texts += [str(file.readlink()) for file in (proc / "fd").iterdir()]
+        return any(str(tools.folder) in text for text in texts)
     except OSError:
         return False
 
