@@ -222,6 +222,11 @@ def until(condition: Callable[[], object], timeout: float = 60) -> None:
         time.sleep(0.1)
 
 
+def uses_memory(job_id: int) -> bool:
+    """Whether there are figures of a job: one that has just begun has none yet."""
+    return Job(job_id).load_stats().resident_memory > 0
+
+
 @pytest.fixture(scope="module")
 def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Other]:
     """A cluster of three nodes that samples every second, and gives up on a node after six."""
@@ -403,7 +408,7 @@ def test_a_collection_is_the_sum_of_its_jobs(tools: Other, job_id: int) -> None:
     waiting = tools.submit("--mem=10", "--hold", "--wrap", "true")
     ended = tools.submit("--mem=10", "--wrap", "true")
     Job(ended).wait(60)
-    until(lambda: len(Job.load(other).steps) == 2)
+    until(lambda: uses_memory(other))
     with Jobs.load() as jobs:
         assert jobs.stats == JobStatistics()
         assert jobs[job_id].stats == JobStatistics()
@@ -502,7 +507,7 @@ def test_steps_that_end_all_the_time(tools: Other) -> None:
             assert jobs.load_stats().errors == {}
             seen |= {(job.id, step) for job in jobs.values() for step in job.steps}
     assert len(seen) > 10
-    assert all(job.stats.resident_memory for job in jobs.values())
+    until(lambda: all(map(uses_memory, job_ids)))
     jobs.cancel()
 
 
@@ -538,7 +543,7 @@ print(json.dumps({
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_users_job_is_refused_by_itself(tools: Other, job_id: int) -> None:
     own = tools.submit("--mem=10", "--uid=65534", "--chdir=/", "--wrap", "sleep 600")
-    until(lambda: "batch" in Job.load(own).steps)
+    until(lambda: uses_memory(own))
     run = subprocess.run(
         [sys.executable, "-c", AS_USER, json.dumps([job_id, own])],
         env=tools.env,
@@ -574,7 +579,7 @@ def stopped(pid: int) -> Iterator[None]:
 def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     stuck = tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600")
-    until(lambda: all("batch" in Job.load(job).steps for job in (fine, stuck)))
+    until(lambda: all(uses_memory(job) for job in (fine, stuck)))
     jobs = Jobs([job_id, fine, stuck])
     with stopped(daemon(tools, "n3")):
         start = time.monotonic()
@@ -614,7 +619,7 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
 def test_one_step_that_is_stuck(tools: Other) -> None:
     """Its node answers for other steps, which are asked for after it."""
     ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(3)]
-    until(lambda: all("batch" in Job.load(job).steps for job in ids))
+    until(lambda: all(map(uses_memory, ids)))
     stuck, *fine = ids
     jobs = Jobs(ids)
     with stopped(process(tools, rf"slurmstepd: \[{stuck}.batch\]")):
@@ -844,7 +849,7 @@ def test_a_node_that_is_gone(tools: Other) -> None:
     """The last of this module, as the node does not come back."""
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     lost = tools.submit("--mem=10", "--nodelist=n2", "--no-requeue", "--wrap", "sleep 600")
-    until(lambda: all("batch" in Job.load(job).steps for job in (fine, lost)))
+    until(lambda: all(uses_memory(job) for job in (fine, lost)))
     os.kill(daemon(tools, "n2"), signal.SIGKILL)
     jobs = Jobs([fine, lost])
     with pytest.warns(StatisticsWarning, match="1 of 2 jobs have no statistics"):

@@ -175,7 +175,6 @@ def running(tools: Other) -> Iterator[Running]:
             until(lambda: all_there(plain, components, leader, array))
             yield all_there(plain, components, leader, array)[0]
         finally:
-            Jobs.load().cancel()
             assert salloc.stdin
             salloc.stdin.close()
 
