@@ -249,7 +249,8 @@ class NodeUnreachable(RPCError, ConnectionError):
     Args:
         errno: Slurm's code, or the operating system's.
         detail: What was asked for, and what Slurm said.
-        nodes: The nodes that did not answer; where the time was over, those of which not all did.
+        nodes: The nodes that did not answer. Where they are several, it is one of them at the
+            least.
 
     Attributes:
         nodes: The same.

@@ -84,6 +84,11 @@ def _has_ended(ptr: Any) -> bool:
     return _base_state(ptr) >= lib.JOB_COMPLETE and not ptr.job_state & lib.JOB_COMPLETING
 
 
+def _runs(ptr: Any) -> bool:
+    """Whether it has begun, and not ended on all of its nodes."""
+    return _base_state(ptr) != lib.JOB_PENDING and not _has_ended(ptr)
+
+
 def _optional_text(value: Any) -> str | None:
     """A text of the library's; None where it is empty."""
     text: str = ffi.string(value).decode("utf-8", "surrogateescape") if value else ""
@@ -744,9 +749,7 @@ class Job(Record):
         """The steps of the job at a place, which are asked for where it can have some."""
         from slurmpy.steps import JobSteps, load_steps
 
-        if _base_state(ptr) == lib.JOB_PENDING or _has_ended(ptr):
-            return JobSteps()
-        return load_steps(self._at(ptr, owner, ptr.job_id))
+        return load_steps(self._at(ptr, owner, ptr.job_id)) if _runs(ptr) else JobSteps()
 
     def _ask(self) -> Any:
         """All records that the controller has under the id."""
@@ -813,20 +816,20 @@ class Job(Record):
             ['n1']
         """
         from slurmpy import stats
-        from slurmpy.steps import JobSteps, load_steps
+        from slurmpy.steps import load_steps
 
         stats.check_limits(threads, timeout)
-        steps = JobSteps() if self._waits() else load_steps(self)
+        steps = load_steps(self)
         [found] = stats.load({self._id: steps}, threads, timeout).values()
         if found.errors:
             raise next(iter(found.errors.values()))
         self._steps, self._stats = steps, found
         return found
 
-    def _waits(self) -> bool:
-        """Whether the job is known to wait."""
+    def _can_have_steps(self) -> bool:
+        """Whether it is not known that the job waits, or has ended."""
         ptr, owner = self._record
-        return owner is not None and _base_state(ptr) == lib.JOB_PENDING
+        return owner is None or _runs(ptr)
 
     def get_resource_layout_per_node(self) -> dict[str, NodeResources]:
         """Where the job is on its nodes (``job_resrcs``, ``gres_detail_str``).
@@ -917,6 +920,7 @@ class Job(Record):
             if not records or left <= 0:
                 # Which raises where the job is gone.
                 self._take(self._chosen(owner), owner)
+                self._steps = self._stats = None
                 msg = f"job {self._id} has not ended after {timeout} s: its state is {self.state}"
                 raise TimeoutError(msg)
             time.sleep(min(pause, left))
@@ -1224,8 +1228,9 @@ class Job(Record):
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """Pickles all that is known of the job."""
         ptr, owner = self._record
+        steps = self.steps if self._steps is not None else None
         if isinstance(ptr, _NotLoaded):
-            return type(self), (self._id,)
+            return _unloaded, (type(self), self._id, steps, self._stats)
         members = to_members(_STRUCT, ptr)
         # What these are read from is the library's, or this system's.
         for name, text in (
@@ -1235,7 +1240,6 @@ class Job(Record):
             if text:
                 members[name] = text.encode("utf-8", "surrogateescape")
         places = _places(ptr, owner)
-        steps = self.steps if self._steps is not None else None
         known = (self._cluster, owner.now, self.group_name, places, steps, self._stats)
         return _restore, (type(self), members, *known)
 
@@ -1279,6 +1283,15 @@ def _places(ptr: Any, owner: Snapshot) -> list[Place] | None:
     if owner.places is not None or not ptr.job_resrcs or not _layout.IS_KNOWN:
         return owner.places
     return _layout.places(ptr)
+
+
+def _unloaded(
+    kind: type[Job], named: int | str, steps: JobSteps | None, stats: JobStatistics | None
+) -> Job:
+    """The job of a pickle or a copy that was never loaded."""
+    job = kind(named)
+    job._steps, job._stats = steps, stats
+    return job
 
 
 def _restore(  # noqa: PLR0913, PLR0917 - what there is to know of a job

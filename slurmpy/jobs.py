@@ -435,7 +435,8 @@ class Jobs:
         once. A job that waits, has ended or has no steps has zeros. A job of which a step could
         not be asked for has no figures, nor has one of another cluster than the one in use: its
         error is in ``errors`` of what is returned, and the errors of its steps in ``errors`` of
-        its own `Job.stats`. A node that did not answer for two steps is not asked again.
+        its own `Job.stats`. A node that was silent for two steps, and has
+        answered for none, is not asked again.
 
         Args:
             threads: How many steps are asked for at once.
@@ -484,9 +485,10 @@ class Jobs:
             if found.errors:
                 key = job_id if cluster == _local() else (cluster, job_id)
                 errors[key] = next(iter(found.errors.values()))
-        for name, job in table.jobs():
-            if name != cluster and not job._waits():
-                errors[name, job._id] = _control.other_cluster(job._id, name)
+        for name, others in list(table.clusters.items()):
+            for job_id in list(others) if name != cluster else ():
+                if table.job(others, job_id)._can_have_steps():
+                    errors[name, job_id] = _control.other_cluster(job_id, name)
         self._stats = stats.of_jobs(by_job.values())
         self._stats.errors = errors
         stats.warn(errors, len(table))

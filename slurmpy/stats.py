@@ -43,8 +43,8 @@ _MILLISECONDS = 1000
 
 _IS_KNOWN = has_members("jobacctinfo_t")
 
-#: Of how many steps a node has to be silent before it is not asked any more. One can be stuck
-#: while the node answers for others.
+#: Of how many steps a node has to be silent before it is not asked any more, if it has answered
+#: for none: a step can be stuck while its node is well.
 _SILENT = 2
 
 
@@ -191,6 +191,10 @@ class JobStatistics:
         """
         return {name: getattr(self, name) for name in _FIGURES}
 
+    def __copy__(self) -> JobStatistics:
+        """Figures and errors of their own."""
+        return dataclasses.replace(self, errors=dict(self.errors))
+
 
 _FIGURES = [item.name for item in dataclasses.fields(JobStatistics) if item.name != "errors"]
 
@@ -270,7 +274,9 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
         return None
     detail = _what(step)
     if silent:
-        detail += f": no answer from {', '.join(silent)}"
+        # Those are among them that have said something else, and libslurm does not tell which.
+        either = " or from one of them" if len(silent) > 1 else ""
+        detail += f": no answer from {', '.join(silent)}{either}"
     raise node_error(code, silent, f"{detail}: {words}" if words and alone else detail)
 
 
@@ -454,8 +460,9 @@ class _Crew:
         self.changed = threading.Condition()
         self._steps = steps
         self._begun: set[int] = set()
-        #: Node to how many steps it was silent of.
+        #: Node to how many steps it was silent of, where it is known that it was this one.
         self._silent: Counter[str] = Counter()
+        self._answered: set[str] = set()
 
     def start(self, threads: int) -> None:
         """Starts as many threads as there may be, if it is but one."""
@@ -487,16 +494,22 @@ class _Crew:
 
     def _ask(self, step: JobStep) -> Answer | Exception:
         """The answer for a step; one on a node that was found silent is not asked for."""
-        silent = [node for node, times in list(self._silent.items()) if times >= _SILENT]
+        silent = {node for node, times in list(self._silent.items()) if times >= _SILENT}
+        silent -= self._answered
         missing = [node for node in step.allocated_nodes if node in silent] if silent else []
         if missing:
             why = f"{', '.join(missing)} did not answer for other steps"
             return NodeUnreachable(errno.ETIMEDOUT, f"{_what(step)}: {why}", missing)
         try:
-            return ask(step, alone=len(self._steps) == 1)
+            answer = ask(step, alone=len(self._steps) == 1)
         except NodeUnreachable as error:
-            self._silent.update(error.nodes)
+            if len(error.nodes) == 1:
+                self._silent.update(error.nodes)
+            self._answered.update(set(step.allocated_nodes) - set(error.nodes))
             raise
+        if answer is not None:
+            self._answered.update(answer[1])
+        return answer
 
     def late(self, number: int, timeout: float | None) -> SlurmError:
         """The error for a step that there is no answer for in time."""

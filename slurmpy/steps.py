@@ -40,8 +40,8 @@ _NAMES = {
 }
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
-#: A heterogeneous step has at most 128 components.
-_COMPONENT_DIGITS = 3
+#: Steps are 32-bit numbers, and a heterogeneous one has at most 128 components.
+_STEP_DIGITS, _COMPONENT_DIGITS = 10, 3
 
 
 def step_name(number: int, component: int = lib.NO_VAL) -> StepId:
@@ -61,7 +61,8 @@ def step_numbers(name: object) -> tuple[int, int]:
     component = lib.NO_VAL
     if isinstance(name, str):
         first, plus, last = name.partition("+")
-        number = int(first) if first.isascii() and first.isdigit() else None
+        is_number = first.isascii() and first.isdigit() and len(first) <= _STEP_DIGITS
+        number = int(first) if is_number else None
         if plus:
             is_number = last.isascii() and last.isdigit() and len(last) <= _COMPONENT_DIGITS
             number, component = (number, int(last)) if is_number else (None, component)
@@ -606,18 +607,25 @@ class JobStep(Record):
         """Pickles all that is known of the step."""
         ptr, owner = self._record
         if isinstance(ptr, _StepNotLoaded):
-            return _unloaded, (type(self), self._numbers, ptr.limit)
+            return _unloaded, (type(self), self._numbers, ptr.limit, self._stats, self._pids)
         members = to_members(_STRUCT, ptr)
         known = (owner.cluster, owner.now, owner.user(ptr.user_id), self._stats, self._pids)
         return _restore, (type(self), members, *known)
 
 
-def _unloaded(kind: type[JobStep], numbers: tuple[int, int, int], limit: int | None) -> JobStep:
+def _unloaded(
+    kind: type[JobStep],
+    numbers: tuple[int, int, int],
+    limit: int | None,
+    stats: JobStepStatistics | None,
+    pids: dict[str, list[int]],
+) -> JobStep:
     """The step of a pickle that was never loaded."""
     job_id, *step = numbers
     name = step_name(*step)
     made = kind(job_id, name)
     made._record = _StepNotLoaded(job_id, name, limit), None
+    made._stats, made._pids = stats, pids
     return made
 
 

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from contextlib import contextmanager
@@ -616,17 +617,59 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     Jobs([fine, stuck]).cancel()
 
 
-def test_one_step_that_is_stuck(tools: Other) -> None:
-    """Its node answers for other steps, which are asked for after it."""
-    ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(3)]
+def test_steps_that_are_stuck(tools: Other) -> None:
+    """Their node answers for other steps, which are asked for after them."""
+    ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(4)]
     until(lambda: all(map(uses_memory, ids)))
-    stuck, *fine = ids
     jobs = Jobs(ids)
-    with stopped(process(tools, rf"slurmstepd: \[{stuck}.batch\]")):
-        with pytest.warns(StatisticsWarning, match="1 of 3 jobs"):
+    # In this order they are asked for.
+    jobs.load_steps()
+    order = [job_id for job_id in JobSteps.load_all() if job_id in ids]
+    stuck, fine = order[1:3], [order[0], order[3]]
+    first, second = (process(tools, rf"slurmstepd: \[{job_id}.batch\]") for job_id in stuck)
+    with stopped(first), stopped(second):
+        with pytest.warns(StatisticsWarning, match="2 of 4 jobs"):
             jobs.load_stats(threads=1)
-        assert set(jobs.stats.errors) == {stuck}
+        assert set(jobs.stats.errors) == set(stuck)
         assert all(jobs[job].stats.virtual_memory for job in fine)
+    jobs.cancel()
+
+
+def test_a_silent_node_beside_one_where_the_step_has_ended(tools: Other) -> None:
+    """Which of the two is silent, libslurm does not tell; the other costs no job its figures."""
+    script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
+    options = ("--nodelist=n1,n2", "--ntasks=2", "--mem=60")
+    mixed = tools.submit("--nodes=2", *options, "--wrap", script)
+    fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
+    until(lambda: uses_memory(fine) and 0 in JobSteps.load(mixed))
+    step = JobStep.load(mixed, 0)
+    until(lambda: 0 not in sstat(tools, mixed) and "batch" in sstat(tools, mixed))
+    with stopped(daemon(tools, "n2")):
+        jobs = Jobs([mixed, fine])
+        with pytest.warns(StatisticsWarning, match="1 of 2 jobs"):
+            jobs.load_stats()
+        assert set(jobs.stats.errors) == {mixed}
+        assert jobs[fine].stats.resident_memory > 0
+        error = jobs[mixed].stats.errors[0]
+        assert isinstance(error, slurmpy.NodeUnreachable)
+        assert error.nodes == step.allocated_nodes == ["n1", "n2"]
+        assert "no answer from n1, n2 or from one of them: " in str(error)
+    jobs.cancel()
+
+
+def test_no_more_at_once_than_wanted(tools: Other) -> None:
+    def at_work() -> int:
+        return sum(thread.name == "slurmpy-stats" for thread in threading.enumerate())
+
+    ids = [tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600") for _ in range(3)]
+    until(lambda: all(map(uses_memory, ids)) and not at_work())
+    jobs = Jobs(ids)
+    with stopped(daemon(tools, "n3")):
+        with pytest.warns(StatisticsWarning, match="3 of 3 jobs"):
+            jobs.load_stats(threads=2, timeout=1)
+        # Those that were begun by then go on, and begin no other.
+        assert at_work() == 2
+    until(lambda: not at_work())
     jobs.cancel()
 
 
@@ -741,6 +784,35 @@ def test_copies_share_nothing(tools: Other, job_id: int) -> None:
             assert step.pids is not job.steps[name].pids
             # Its memory is its own, and not that of the steps of all jobs.
             assert step._record[1].message is not job.steps[name]._record[1].message
+
+
+def test_copies_of_what_was_never_loaded_have_the_figures(tools: Other, job_id: int) -> None:
+    assert tools.env
+    job, step = Job(job_id), JobStep(job_id, 0)
+    job.load_stats()
+    step.load_stats()
+    job.stats.errors["x"] = slurmpy.SlurmError()
+    for other in (copy.copy(job), copy.deepcopy(job), again(job)):
+        assert other.stats == job.stats != JobStatistics()
+        assert other.stats.errors is not job.stats.errors
+        assert other.pids == job.pids != {}
+        assert other.steps == job.steps
+        with pytest.raises(slurmpy.NotLoaded):
+            _ = other.name
+    for same in (copy.copy(step), again(step), copy.copy(JobSteps([step]))[0]):
+        assert same.stats == step.stats != JobStepStatistics()
+        assert same.pids == step.pids != {}
+
+
+def test_a_job_that_has_begun_since_it_was_loaded(tools: Other) -> None:
+    job = Job.load(tools.submit("--hold", "--mem=10", "--wrap", "sleep 600"))
+    job.release()
+    until(lambda: job.load_stats().resident_memory > 0)
+    assert job.state == "PENDING"
+    with pytest.raises(TimeoutError):
+        job.wait(timeout=0)
+    assert job.stats == JobStatistics()
+    job.cancel()
 
 
 def test_a_job_of_another_cluster_is_not_passed_over(tools: Other, job_id: int) -> None:

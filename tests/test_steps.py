@@ -684,6 +684,7 @@ def test_step_ids(given_id: int | str, step_id: int | str) -> None:
         (12, "", {}, ValueError, "no step id"),
         (12, "0+-1", {}, ValueError, "no step id"),
         (12, "0+4294967294", {}, ValueError, "no step id"),
+        (12, "9" * 5000, {}, ValueError, "no step id"),
         (12, 2**32, {}, ValueError, "no step id"),
         (12, 0xFFFFFFF1, {}, ValueError, "no step id"),
         (12, 1.0, {}, TypeError, "an int or a str, not float"),
