@@ -337,7 +337,7 @@ def test_the_step_is_what_its_tasks_did(
     parts = found.user_cpu_time + found.system_cpu_time
     assert found.total_cpu_time - 2 * len(LOADS) <= parts <= found.total_cpu_time
     assert found.avg_cpu_frequency
-    # No sampler of energy is configured, and none is on such a machine.
+    # No sampler of energy is configured: see below for one.
     assert found.consumed_energy == 0
 
 
@@ -848,6 +848,77 @@ def test_without_a_sampler(
             assert found.pop(name) == 0
         assert set(found.values()) == {None}
         assert job.stats == JobStatistics()
+
+
+# Energy has a plugin for machines of Cray, which reads files. Here they are made up, in /sys as
+# this process alone sees it: 25 joules more every half a second.
+ENERGY = """
+import json, os, pathlib, threading, time
+import slurmpy
+from slurmpy import Job, JobSteps
+from slurmpy.testing import LocalCluster
+
+folder = pathlib.Path("/sys/cray/pm_counters")
+folder.mkdir(parents=True)
+
+def consume():
+    joules = 0
+    while True:
+        joules += 25
+        (folder / "new").write_text(f"{joules} J\\n")
+        (folder / "new").rename(folder / "energy")
+        time.sleep(0.5)
+
+(folder / "power").write_text("50 W\\n")
+threading.Thread(target=consume, daemon=True).start()
+lines = "AcctGatherEnergyType=acct_gather_energy/pm_counters\\nAcctGatherNodeFreq=1"
+with LocalCluster(nodes=2, cpus=4, extra_conf=lines) as cluster:
+    command = ("sbatch", "--parsable", "--output=/dev/null", "--nodes=2", "--mem=10")
+    job = Job(int(cluster.run(*command, "--wrap", "srun sleep 600; true")))
+    columns = ("--noconvert", "--parsable2", "--noheader", "--format=JobID,ConsumedEnergyRaw")
+    deadline = time.monotonic() + 60
+    before, energy = "", 0
+    while time.monotonic() < deadline:
+        before = cluster.run("sstat", "--allsteps", *columns, f"--jobs={job.id}")
+        energy = job.load_stats().consumed_energy
+        after = cluster.run("sstat", "--allsteps", *columns, f"--jobs={job.id}")
+        if before == after and len(job.steps) == 2 and energy >= 500:
+            break
+    steps = {str(name): step.stats.consumed_energy for name, step in job.steps.items()}
+    print(json.dumps([before.split(), energy, steps]))
+"""
+
+#: /sys with room for one more folder, in a namespace of one's own.
+WITH_SYS = """
+mount --rbind /sys "$0" && mount -t tmpfs none /sys &&
+for entry in "$0"/*; do
+    mkdir /sys/"${entry##*/}" && mount --rbind "$entry" /sys/"${entry##*/}" || exit
+done
+exec "$@"
+"""
+UNSHARE = ("unshare", "--mount", "--propagation", "private")
+
+
+@pytest.mark.skipif(
+    subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode != 0,
+    reason="this user can have no namespace of their own",
+)
+def test_energy(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [*UNSHARE, "sh", "-c", WITH_SYS, tmp_path, sys.executable, "-c", ENERGY],
+        cwd=Path(slurmpy.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert run.returncode == 0, run.stderr
+    rows, energy, steps = json.loads(run.stdout)
+    printed = dict(row.split("|") for row in rows)
+    assert {name.partition(".")[2]: int(joules) for name, joules in printed.items()} == steps
+    # The step of both nodes has what both have used.
+    assert steps["0"] > steps["batch"] > 0
+    assert energy == sum(steps.values()) >= 500
 
 
 # What malloc() has given away for each round of something, in bytes.
