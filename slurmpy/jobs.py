@@ -435,8 +435,8 @@ class Jobs:
         once. A job that waits, has ended or has no steps has zeros. A job of which a step could
         not be asked for has no figures, nor has one of another cluster than the one in use: its
         error is in ``errors`` of what is returned, and the errors of its steps in ``errors`` of
-        its own `Job.stats`. A node that was silent for two steps, and has
-        answered for none, is not asked again.
+        its own `Job.stats`. A node that was silent for two steps, and has answered for none, is
+        not asked again.
 
         Args:
             threads: How many steps are asked for at once.

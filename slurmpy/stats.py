@@ -250,7 +250,7 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
     ptr, _owner = step._record
     out = ffi.new("job_step_stat_response_msg_t **")
     rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
-    code = rc if rc > 0 else ffi.errno
+    code = rc if rc >= 0 else ffi.errno
     response: Any = ffi.gc(out[0], lib.slurm_job_step_stat_response_msg_free) if out[0] else None
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise _control.other_cluster(step.job_id, step._in_cluster)
@@ -277,6 +277,7 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
         # Those are among them that have said something else, and libslurm does not tell which.
         either = " or from one of them" if len(silent) > 1 else ""
         detail += f": no answer from {', '.join(silent)}{either}"
+    code = code or lib.SLURM_COMMUNICATIONS_CONNECTION_ERROR
     raise node_error(code, silent, f"{detail}: {words}" if words and alone else detail)
 
 

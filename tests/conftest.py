@@ -37,6 +37,22 @@ class Other(NamedTuple):
         """The id of a job whose output is thrown away."""
         return int(self.run("sbatch", "--parsable", "--output=/dev/null", *options))
 
+    def python(self, code: str, *args: str) -> str:
+        """What a program prints that uses this package; it may say nothing else."""
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args],
+            env=self.env,
+            # This package, wherever it was imported from.
+            cwd=Path(slurmpy.__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.stderr == ""
+        assert done.returncode == 0
+        return done.stdout
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the plugin where the checkout's package is not installed, but only on the path."""
