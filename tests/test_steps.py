@@ -100,11 +100,15 @@ def rpcs(tools: Other, name: str) -> int:
     return int(match[1])
 
 
-def until(condition: Callable[[], object], timeout: float = 60) -> None:
-    """Waits for something."""
+def until(
+    condition: Callable[[], object],
+    timeout: float = 60,
+    otherwise: Callable[[], object] | None = None,
+) -> None:
+    """Waits for something; ``otherwise`` tells what there is in its place."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, otherwise and otherwise()
         time.sleep(0.1)
 
 
@@ -151,8 +155,9 @@ def running(tools: Other) -> Iterator[Running]:
         *("--nodes=2", "--ntasks-per-node=6", "--mem=100"),
         "--wrap",
         # The last one waits for memory that the job has not.
-        f"srun {options} sleep 600 & sleep 2; srun --exact --mem=10 -n1 -N1 sleep 601 "
-        "& sleep 2; srun --exact --mem=100 -n1 -N1 sleep 602 & wait",
+        "runs() { until scontrol show step $SLURM_JOB_ID.$1 | grep -q =RUNNING; do sleep .2; done; "
+        f"}}; srun {options} sleep 600 & runs 0; srun --exact --mem=10 -n1 -N1 sleep 601 & runs 1; "
+        "srun --exact --mem=100 -n1 -N1 sleep 602 & wait",
     )
     components = tools.submit(
         *("--nodes=2", "--ntasks-per-node=2", "--mem=60"),
@@ -171,7 +176,14 @@ def running(tools: Other) -> Iterator[Running]:
         stderr=subprocess.DEVNULL,
     ) as salloc:
         try:
-            until(lambda: all_there(plain, components, leader, array))
+            until(
+                lambda: all_there(plain, components, leader, array),
+                timeout=100,
+                otherwise=lambda: [
+                    tools.run("scontrol", "--details", "--oneliner", "show", what)
+                    for what in ("job", "step")
+                ],
+            )
             yield all_there(plain, components, leader, array)[0]
         finally:
             assert salloc.stdin
