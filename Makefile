@@ -12,7 +12,7 @@ WORKERS ?= 3
 INSTALL = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 BUILT_FROM := pyproject.toml setup.py slurmpy/_build_ffi.py $(wildcard cdefs/*)
 
-.PHONY: demo test lint types docs bench build clean
+.PHONY: demo test matrix lint types docs bench build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -20,6 +20,11 @@ demo: $(VENV)/.installed
 
 test: lint types docs
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_ARGS)
+
+# Every Slurm and every Python; the trees for it take root.
+matrix: $(VENV)/.dev
+	tools/install-slurm $(PYTHON) accounting matrix
+	$(BIN)/nox -s matrix -- $(MATRIX)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -59,6 +59,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def matrix(session: nox.Session) -> None:
+    """Does it work on every Slurm and Python? `nox -s matrix -- --cells 26.05`, `-- --list`."""
+    session.install(*_groups("matrix"))
+    session.run("python", "tools/matrix.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """How much slower than the C call is it? `nox -s bench -- --jobs 100000 --json FILE`."""
     session.install(".", *_groups("bench"))

@@ -590,7 +590,8 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
         assert time.monotonic() - start > 5
         assert caught[0].filename == __file__
         check_silent(jobs, {job_id, stuck})
-        assert jobs[fine].stats.resident_memory > 0
+        of_fine = tools.run("scontrol", "show", "job", str(fine))
+        assert jobs[fine].stats.resident_memory > 0, of_fine
         # What the others have is not part of anything.
         assert jobs.stats.to_dict() == jobs[fine].stats.to_dict()
         assert set(jobs[job_id].stats.errors) == {"extern", 0}
