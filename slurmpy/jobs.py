@@ -119,6 +119,28 @@ class _Table:
             for job_id in list(jobs):
                 yield cluster, job_id
 
+    def rows(self) -> list[int] | None:
+        """The place of each job in the message; None where they are all of it, in its order."""
+        if self._clusters is None and self.snapshot:
+            return None
+        first = self._array
+        rows: list[int] = []
+        for jobs in list(self.clusters.values()):
+            for job in list(jobs.values()):
+                if not isinstance(job, Job):
+                    rows.append(job)
+                    continue
+                ptr, owner = job._record
+                if self.snapshot is None or owner is not self.snapshot:
+                    msg = (
+                        f"{job!r} was not loaded with the others of the collection: reload() "
+                        "the collection first"
+                    )
+                    raise ValueError(msg)
+                rows.append(ptr - first)
+        count = self.snapshot.message.record_count if self.snapshot else 0
+        return None if rows == list(range(count)) else rows
+
     def names(self) -> list[str]:
         """The clusters that there are jobs of, and the one that has answered."""
         answered = self.snapshot.cluster if self.snapshot else None
@@ -1082,6 +1104,49 @@ class Jobs:
     def elapsed_cpu_time(self) -> int:
         """Run time multiplied by CPUs, of all jobs together, in seconds."""
         return self._total("elapsed_cpu_time")
+
+    def raw_columns(self, *names: str) -> dict[str, Any]:
+        """Attributes of all jobs as NumPy arrays on the memory that Slurm's library has filled.
+
+        They are the members of ``slurm_job_info_t`` that the attributes read, as they are:
+        ``NO_VAL`` where a number is not set, 0 where a moment is not known, all bits of a state or
+        of flags. Nothing is copied, unless jobs were taken out of the collection by hand.
+
+        An array is for reading only. It keeps the memory of all jobs, whatever becomes of the
+        collection: `close` does not end it.
+
+        Args:
+            names: Attributes of `Job` that come of one number of the record.
+
+        Returns:
+            The name to an array with a value for each job, in the order of the collection.
+
+        Raises:
+            ValueError: There is no such attribute, or it is not one number; or a job in the
+                collection has come of another call than the others.
+            UnsupportedField: The installed Slurm lacks it.
+            ClosedError: The collection was closed.
+            ImportError: NumPy is not installed (the extra ``numpy``).
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> columns = jobs.raw_columns("id", "cpus")
+            >>> columns["id"].tolist() == list(jobs)
+            True
+            >>> int(columns["cpus"].sum()) == jobs.cpus
+            True
+        """
+        from slurmpy import _columns
+
+        unknown = [name for name in names if name not in Job.fields]
+        if unknown:
+            msg = f"Job has no attribute {', '.join(map(repr, unknown))}"
+            raise ValueError(msg)
+        table = self._open()
+        rows = table.rows()
+        fields = [Job.fields[name] for name in names]
+        return _columns.raw(table.snapshot, Job._struct, fields, rows)
 
     def to_dict(self, *, multi_cluster: bool = False) -> dict[Any, dict[Any, Any]]:
         """All attributes of all jobs.

@@ -756,6 +756,7 @@ def test_a_slurmdbd_that_ends_is_reported(books: LocalCluster) -> None:
     books.start_daemon("slurmdbd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end", ["raise ValueError('mine')", "os.kill(os.getpid(), signal.SIGKILL)"]
 )
@@ -776,6 +777,7 @@ def test_nothing_of_accounting_is_left_after(end: str) -> None:
         assert not remains(Path(folder), folder, seconds=0.1 if "raise" in end else 5)
 
 
+@pytest.mark.slow
 def test_nothing_of_accounting_is_left_when_the_start_is_interrupted(directory: Path) -> None:
     text = """
         cluster = LocalCluster(directory=sys.argv[1], nodes=1, accounting=True)
@@ -793,6 +795,7 @@ def test_nothing_of_accounting_is_left_when_the_start_is_interrupted(directory: 
         eventually(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
 
 
+@pytest.mark.slow
 def test_no_database_outlives_a_guardian_that_was_killed() -> None:
     with started(nodes=1, accounting=True) as running:
         folder, guardian = running.folder, running._running_guardian()._process
@@ -803,6 +806,7 @@ def test_no_database_outlives_a_guardian_that_was_killed() -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_two_with_accounting_do_not_disturb_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -863,6 +867,7 @@ def test_what_accounting_lacks_is_named_with_its_packages(
 # Where it runs.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accounting", [False, True])
 def test_an_ordinary_user_can_run_it(*, accounting: bool) -> None:
     root = os.getuid() == 0
@@ -995,6 +1000,7 @@ def use_as(
 
 
 @needs_namespaces
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "options"),
     [("127.0.1.1", ""), ("192.0.2.1", "accounting=True"), ("", "")],
@@ -1024,6 +1030,7 @@ def test_it_finds_a_way_without_namespaces_or_says_so(tmp_path: Path) -> None:
 # The pytest plugin.
 
 
+@pytest.mark.slow
 def test_the_plugin_leaves_other_projects_alone(tmp_path: Path) -> None:
     """The package, whose library may be missing or of another Slurm, is not even imported."""
     (tmp_path / "test_other.py").write_text(
@@ -1051,6 +1058,7 @@ def test_the_plugin_leaves_other_projects_alone(tmp_path: Path) -> None:
     assert "Slurm" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_plugin_gives_a_cluster_with_the_options_of_the_project(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         textwrap.dedent("""

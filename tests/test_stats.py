@@ -958,6 +958,7 @@ print(json.dumps(growth))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.implementation.name != "cpython",
     reason="PyPy frees when it likes, and keeps what it compiles",

@@ -1745,6 +1745,7 @@ print(json.dumps(grown))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.implementation.name != "cpython",
     reason="PyPy frees when it likes, and keeps what it compiles",

@@ -1,0 +1,173 @@
+"""Whole columns as NumPy arrays on Slurm's own memory."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import slurmpy
+from slurmpy import Job, Jobs
+from slurmpy._ffi import ffi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slurmpy.testing import LocalCluster
+
+MEMBERS = dict(ffi.typeof("slurm_job_info_t").fields)
+NUMBERS = [
+    name
+    for name, field in Job.fields.items()
+    if field.member in MEMBERS and MEMBERS[field.member].type.kind == "primitive"
+]
+OTHERS = [name for name in Job.fields if name not in NUMBERS and not Job.fields[name].since]
+
+
+@pytest.fixture(scope="module")
+def held(slurm_cluster: LocalCluster) -> Iterator[list[int]]:
+    options = ("--hold", "--time=9", "--output=/dev/null", "--wrap=:")
+    ids = [
+        int(slurm_cluster.run("sbatch", "--parsable", f"--nice={number}", *options))
+        for number in range(10)
+    ]
+    yield ids
+    slurm_cluster.run("scancel", *map(str, ids))
+    slurm_cluster.cancel_all()
+
+
+def record(job: Job) -> Any:  # noqa: ANN401 - a pointer of cffi's
+    return job._record[0]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_is_the_member(held: list[int], name: str) -> None:
+    jobs = Jobs.load()
+    column = jobs.raw_columns(name)[name]
+    member = Job.fields[name].member
+    assert set(held) <= set(jobs)
+    assert column.tolist() == [getattr(record(job), member) for job in jobs.values()]
+    assert column.itemsize == ffi.sizeof(MEMBERS[member].type)
+
+
+def test_there_are_many_and_of_all_kinds() -> None:
+    assert len(NUMBERS) > 40
+    assert {MEMBERS[Job.fields[name].member].type.cname for name in NUMBERS} >= {
+        "uint32_t",
+        "uint16_t",
+        "int64_t",
+        "double",
+    }
+
+
+def test_nothing_is_copied_and_nothing_can_be_written(held: list[int]) -> None:
+    jobs = Jobs.load()
+    columns = jobs.raw_columns("id", "user_id")
+    start = int(ffi.cast("uintptr_t", record(next(iter(jobs.values())))))
+    for name, column in columns.items():
+        offset = ffi.offsetof("slurm_job_info_t", Job.fields[name].member)
+        assert column.__array_interface__["data"] == (start + offset, True)
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = 1
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            column.flags.writeable = True
+    assert columns["id"].tolist() == list(jobs)
+    assert held
+
+
+def test_it_outlives_the_collection(held: list[int]) -> None:
+    """The memory is the array's as long as it, or a view on it, is there."""
+    jobs = Jobs.load()
+    expected = list(jobs)
+    column = jobs.raw_columns("id")["id"]
+    backwards = column[::-1]
+    jobs.close()
+    with pytest.raises(slurmpy.ClosedError):
+        jobs.raw_columns("id")
+    del jobs, column
+    gc.collect()
+    # What was freed would be used again by these.
+    kept = [Jobs.load() for _ in range(5)]
+    assert backwards[::-1].tolist() == expected
+    assert set(held) <= set(expected)
+    assert all(kept)
+
+
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="only counted references go at once"
+)
+def test_the_memory_goes_with_the_last_array(held: list[int]) -> None:
+    jobs = Jobs.load()
+    gone: list[bool] = []
+    table = jobs._table
+    assert table
+    snapshot = table.snapshot
+    assert snapshot
+    column = jobs.raw_columns("id")["id"]
+    snapshot.message = Told(snapshot.message, gone)
+    del table, snapshot
+    jobs.close()
+    del jobs
+    assert not gone
+    assert column[0]
+    del column
+    assert gone
+    assert held
+
+
+class Told:
+    """Tells when it goes, and holds what goes with it."""
+
+    def __init__(self, held: object, gone: list[bool]) -> None:
+        self.held, self.gone = held, gone
+
+    def __del__(self) -> None:
+        self.gone.append(True)
+
+
+def test_jobs_that_were_taken_out(held: list[int]) -> None:
+    jobs = Jobs.load()
+    taken = jobs.pop(held[3])
+    column = jobs.raw_columns("id")["id"]
+    assert column.tolist() == list(jobs)
+    assert taken.id not in column
+    with pytest.raises(ValueError, match="read-only"):
+        column[0] = 1
+
+
+def test_jobs_of_several_calls(held: list[int]) -> None:
+    jobs = Jobs.load()
+    jobs.add(Job.load(held[0]))
+    with pytest.raises(ValueError, match=rf"Job\({held[0]}\) was not loaded with the others"):
+        jobs.raw_columns("id")
+    with pytest.raises(ValueError, match="was not loaded with"):
+        Jobs([held[0]]).raw_columns("id")
+    assert jobs.reload().raw_columns("id")["id"].tolist() == list(jobs)
+
+
+def test_no_jobs_and_no_names() -> None:
+    assert Jobs().raw_columns("id", "eligible_time")["id"].tolist() == []
+    assert Jobs().raw_columns("submit_time")["submit_time"].dtype == np.int64
+    assert Jobs.load().raw_columns() == {}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_number(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is not one number of the record, but "):
+        Jobs().raw_columns("id", name)
+
+
+def test_what_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="Job has no attribute 'cpuz', 'job_id'"):
+        Jobs().raw_columns("id", "cpuz", "job_id")
+    newer = [name for name, field in Job.fields.items() if field.since]
+    for name in newer:
+        if Job.fields[name].member not in MEMBERS:
+            with pytest.raises(slurmpy.UnsupportedField, match=name):
+                Jobs().raw_columns(name)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(ImportError):
+        Jobs().raw_columns("id")
