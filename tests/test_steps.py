@@ -108,7 +108,8 @@ def until(
     """Waits for something; ``otherwise`` tells what there is in its place."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, otherwise and otherwise()
+        if time.monotonic() > deadline:
+            pytest.fail(f"in vain for {timeout} s: {otherwise and otherwise()}")
         time.sleep(0.1)
 
 
@@ -170,7 +171,8 @@ def running(tools: Other) -> Iterator[Running]:
     array = tools.submit("--array=4-5", "--mem=20", "--wrap", "srun --mem=10 sleep 600; true")
     with subprocess.Popen(
         ["salloc", "--mem=20", "--job-name=shell"],
-        env=tools.env,
+        # What the interactive step is to run, which not every environment says.
+        env={**tools.env, "SHELL": "/bin/sh"},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -181,7 +183,7 @@ def running(tools: Other) -> Iterator[Running]:
                 timeout=100,
                 otherwise=lambda: [
                     tools.run("scontrol", "--details", "--oneliner", "show", what)
-                    for what in ("job", "step")
+                    for what in ("step", "job")
                 ],
             )
             yield all_there(plain, components, leader, array)[0]

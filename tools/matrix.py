@@ -64,9 +64,10 @@ shift 2
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
 mount --rbind /sys "$tree/sys"
-mount -t tmpfs -o mode=1777 tmpfs "$tree/tmp"
-mkdir -p "$tree/src"
+mkdir -p "$tree/src" "$checkout/.tmp"
+chmod 1777 "$checkout/.tmp"
 mount --bind "$checkout" "$tree/src"
+mount --bind "$checkout/.tmp" "$tree/tmp"
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
     if [ -e "$file" ]; then
         [ -e "$tree$file" ] || touch "$tree$file"
