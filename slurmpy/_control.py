@@ -68,7 +68,8 @@ _MESSAGE_LENGTH = 7900
 
 _NO_TASK = (lib.NO_VAL, lib.INFINITE)
 
-_ONE_TASK = re.compile(r"_\[([0-9]+)\]$")
+#: An array's id, and the tasks of it, with brackets or without.
+_TASKS = re.compile(r"([0-9]+)_\[?([^\]]+)\]?")
 
 _KILL_MANY = getattr(lib, "slurmpy_kill_jobs", None)
 
@@ -330,11 +331,19 @@ def _ask(target: Target, name: str, action: Action) -> dict[str, int]:
     check((code or -1) if rc else 0, detail)
     if answers is None:
         return {}
-    # Newer majors put one task in brackets too.
     return {
-        _ONE_TASK.sub(r"_\1", ffi.string(answers.job_array_id[i]).decode()): answers.error_code[i]
+        _task_name(ffi.string(answers.job_array_id[i]).decode()): answers.error_code[i]
         for i in range(answers.job_array_count)
     }
+
+
+def _task_name(answered: str) -> str:
+    """One spelling for all majors: some put one task in brackets too, and some not even several."""
+    found = _TASKS.fullmatch(answered)
+    if not found:
+        return answered
+    array, tasks = found.groups()
+    return f"{array}_{tasks}" if tasks.isdecimal() else f"{array}_[{tasks}]"
 
 
 def _is_over(target: Target, action: Action, code: int) -> bool:

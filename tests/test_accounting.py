@@ -114,5 +114,12 @@ def test_site_factor(slurm: Slurm) -> None:
     _first, *jobs = (description.submit() for _ in range(3))
     Job(jobs[0]).modify(JobSubmitDescription(site_factor=500))
     slurm.run("scontrol", "update", f"jobid={jobs[1]}", "SiteFactor=500")
-    found = [slurm.run("sprio", "-h", "-o", "%S", "-j", str(job)).strip() for job in jobs]
-    assert found == ["500", "500"]
+
+    def found() -> list[str]:
+        return [slurm.run("sprio", "-h", "-o", "%S", "-j", str(job)).strip() for job in jobs]
+
+    # It has none of a job that the scheduler has not come to yet.
+    deadline = time.monotonic() + 60
+    while "" in found() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found() == ["500", "500"]

@@ -671,8 +671,7 @@ def test_what_accounting_does_not_know_is_refused(
         sacctmgr(books, "modify", "user", user, "set", f"qos+={name}")
     else:
         kind = option.partition("=")[0].lstrip("-")
-        account = "account=test" if kind == "wckey" else ""
-        sacctmgr(books, "add", "user", user, f"{kind}={name}", *filter(None, [account]))
+        sacctmgr(books, "add", "user", user, f"{kind}={name}")
     assert submit(books, option).startswith(shown)
 
 

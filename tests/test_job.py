@@ -497,10 +497,13 @@ def test_array_whose_own_id_is_a_task(slurm_cluster: LocalCluster) -> None:
     assert job.array_id == array
     slurm_cluster.run("scontrol", "update", f"jobid={array}_2", "comment=own")
     job = Job.load(array)
-    assert (job.id, job.array_task_id, job.comment) == (array, 2, "own")
+    # From 26.05 on the last one is still the record of what waits.
+    last = (None, "2") if MAJOR >= "26.05" else (2, None)
+    assert (job.id, job.comment) == (array, "own")
+    assert (job.array_task_id, job.array_tasks_waiting) == last
     tasks = {job.array_task_id: job.id for job in Jobs.load().values() if job.array_id == array}
-    assert set(tasks) == {0, 1, 2}
-    assert [Job.load(tasks[i]).array_task_id for i in range(3)] == [0, 1, 2]
+    assert set(tasks) == {0, 1, last[0]}
+    assert [Job.load(tasks[i]).array_task_id for i in tasks] == list(tasks)
     slurm_cluster.run("scancel", str(array))
 
 

@@ -574,7 +574,7 @@ HELD: tuple[tuple[str, ...], ...] = (
         "--ntasks-per-core=1",
         "--mem=2500",
         "--oversubscribe",
-        "--cpu-freq=1500000-2000000:userspace",
+        "--cpu-freq=1500000-2000000:conservative",
         "--profile=none",
         "--core-spec=1",
     ),

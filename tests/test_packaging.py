@@ -95,12 +95,10 @@ def test_wheel_holds_the_compiled_module_and_nothing_of_the_build(wheel: Path) -
 
 
 @pytest.mark.slow
-def test_installing_is_quick_and_gives_a_working_package(
+def test_installing_gives_a_working_package(
     checkout: Path, python: Path, slurm_cluster: LocalCluster
 ) -> None:
-    start = time.monotonic()
     subprocess.run([python, "-m", "pip", "install", "--quiet", checkout], check=True)
-    assert time.monotonic() - start <= 20
 
     argv = [str(python), "-I", "-m", "slurmpy", "jobs"]
     done = subprocess.run(argv, env=slurm_cluster.env, check=True, capture_output=True, text=True)
@@ -179,15 +177,3 @@ def test_make_clean_takes_what_was_built_and_nothing_else(tmp_path: Path) -> Non
         path.touch()
     subprocess.run(["make", "-C", folder, "clean"], check=True, capture_output=True)
     assert {path for path in folder.rglob("*") if path.is_file()} == before
-
-
-def test_importing_costs_little() -> None:
-    def seconds(code: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return time.perf_counter() - start
-
-    seconds("import slurmpy")
-    rounds = [(seconds("pass"), seconds("import slurmpy")) for _ in range(15)]
-    bare, imported = (min(column) for column in zip(*rounds))
-    assert imported <= 3 * bare

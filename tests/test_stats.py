@@ -491,7 +491,7 @@ def test_a_step_that_has_ended_meanwhile(tools: Other) -> None:
 def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Other) -> None:
     """Of which sstat prints nothing, though it runs on the others."""
     script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
-    job = Job(tools.submit("--nodes=2", "--ntasks=2", "--mem=60", "--wrap", script))
+    job = Job(tools.submit("--nodelist=n1,n2", "--ntasks=2", "--mem=60", "--wrap", script))
     until(lambda: 0 in JobSteps.load(job))
     until(lambda: 0 not in sstat(tools, job.id) and "batch" in sstat(tools, job.id))
     with pytest.raises(slurmpy.InvalidJobId, match="has ended, or has not begun, on one of its"):

@@ -46,7 +46,7 @@ SUITES = {"trixie": "trixie", "forky": "sid"}
 #: forky moves, and what is fetched for it must not be older than the tests' authors remember.
 DAYS = 14
 #: What a tree has to have before tools/install-slurm can bring the rest.
-BASE = "ca-certificates,python3,python3-venv,pypy3,pypy3-venv,pypy3-dev"
+BASE = "ca-certificates,python3,python3-venv,pypy3,pypy3-venv,pypy3-dev,make"
 
 #: For how many seconds a cell may run, and how many lines of its log are shown if it fails.
 TIMEOUT = 1500
@@ -74,7 +74,9 @@ for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certific
         mount --bind "$file" "$tree$file"
     fi
 done
-exec chroot "$tree" "$@"
+# Not exec: the first process of a namespace has to reap what others leave.
+chroot "$tree" "$@"
+exit $?
 """
 #: Mounts, and processes, are gone when the command ends or this program is killed.
 ALONE = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
