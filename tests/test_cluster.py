@@ -146,7 +146,7 @@ def new_mark() -> str:
     return f"1000.{secrets.randbelow(10**9):09}"
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import pytest
 
 import slurmpy
+from slurmpy._ffi import MAJOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -478,7 +479,9 @@ OPTIONS = {
         PreemptType=preempt/partition_prio
         RebootProgram=/bin/true
         ScronParameters=enable
-    """,
+    """
+    # Without which newer majors refuse to be told of sharing.
+    + ("SelectTypeParameters=CR_Core_Memory,MULTIPLE_SHARING_GRES_PJ" if MAJOR >= "24.05" else ""),
 }
 
 # One job each; a held job shows what it asks for, and needs no node.
@@ -574,7 +577,7 @@ HELD: tuple[tuple[str, ...], ...] = (
         "--ntasks-per-core=1",
         "--mem=2500",
         "--oversubscribe",
-        "--cpu-freq=1500000-2000000:conservative",
+        "--cpu-freq=1500000-2000000:ondemand",
         "--profile=none",
         "--core-spec=1",
     ),
@@ -624,7 +627,6 @@ HELD: tuple[tuple[str, ...], ...] = (
 NEWER: tuple[tuple[tuple[int, int], tuple[str, ...]], ...] = (
     ((23, 2), ("--extra=more", "--container-id=bundle")),
     ((23, 11), ("--gpus=2", "--tres-bind=gres/gpu:closest", "--tres-per-task=cpu=2")),
-    ((24, 5), ("--gres=gpu:1", "--gres-flags=one-task-per-sharing", "--resv-ports=2")),
     ((24, 5), ("--gres=gpu:2", "--gres-flags=multiple-tasks-per-sharing")),
     ((24, 11), ("--oom-kill-step=1",)),
 )
