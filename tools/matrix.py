@@ -61,6 +61,8 @@ ENTER = """
 set -e
 tree=$1 checkout=$2
 shift 2
+# A root that is no mount point cannot have a mount namespace below it, which some tests make.
+mount --bind "$tree" "$tree"
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
 mount --rbind /sys "$tree/sys"
