@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m slurmpy demo
 
 test: lint types docs
-	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not slow' --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_ARGS)
 
 # Every Slurm and every Python; the trees for it take root.
 matrix: $(VENV)/.dev
