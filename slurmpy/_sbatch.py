@@ -286,7 +286,7 @@ def _set_gpus_per_node(found: dict[str, Any], table: _Table, argument: str) -> N
 def _set_gres_flags(found: dict[str, Any], table: _Table, argument: str) -> None:
     option = table.options["--gres-flags"]
     for item in argument.split(","):
-        match = re.fullmatch("(one|multiple)-tasks?-per-sharing", item, re.IGNORECASE)
+        match = re.fullmatch("(one|multiple)-tasks?-per-sharing", item, re.I | re.ASCII)
         if match:
             _keep(found, option.sibling("gres_tasks_per_sharing"), match[1])
         else:
