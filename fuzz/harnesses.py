@@ -145,16 +145,21 @@ _AS_GIVEN = {
 }
 
 
+_PLACES = {
+    name: slice(field.offset, field.offset + ffi.sizeof(field.type))
+    for name, field in ffi.typeof("job_desc_msg_t").fields
+}
+_BLANK_BYTES = bytes(ffi.buffer(_BLANK.ptr))
+
+
 def sent(message: Message) -> dict[str, Any]:
     """The members that were set, read back from C."""
+    content = bytes(ffi.buffer(message.ptr))
     found = {}
-    for name, kind in _MEMBERS.items():
-        value, blank = getattr(message.ptr, name), getattr(_BLANK.ptr, name)
-        if kind == "char *":
-            if value:
-                found[name] = ffi.string(value)
-        elif value != blank:
-            found[name] = value
+    for name, place in _PLACES.items():
+        if content[place] != _BLANK_BYTES[place]:
+            value = getattr(message.ptr, name)
+            found[name] = ffi.string(value) if _MEMBERS[name] == "char *" else value
     return found
 
 
@@ -183,18 +188,42 @@ def check_sent(name: str, value: Any, found: dict[str, Any]) -> None:
 def check_option(name: str, given: Any) -> None:
     """One attribute, through all that is done with one."""
     option = OPTIONS[name]
-    for check in (option.check, option.check_change):
+    checks = [option.check]
+    if option._parse_change != option._parse:
+        checks.append(option.check_change)
+    for check in checks:
         with contextlib.suppress(UnsupportedField):
             value = tried(check, given, name=name)
             if value is None:
                 continue
             ascii_only = name in (*_TIMES, *_AMOUNTS, *_WORDS, *_TRES) and isinstance(given, str)
             expect(not ascii_only or given.strip().isascii() or "(" in given, name, given)
+            if isinstance(given, str):
+                check_amount(name, given, value)
             message = Message()
             option.put(message, value)
             check_sent(name, value, sent(message))
             if option.flags and check == option.check and name != "script":
                 check_words(option, given, value)
+
+
+_NUMBERS_OF = {
+    name
+    for name in OPTIONS
+    if name.startswith(("ntasks", "cpus_", "cores_", "sockets_", "threads_", "segment", "min_cpus"))
+}
+_MEMORY = {name for name in OPTIONS if name.startswith("memory_") or name.startswith("temporary")}
+
+
+def check_amount(name: str, given: str, value: Any) -> None:
+    """Numbers and amounts of memory, worked out in another way."""
+    match = re.fullmatch(r"\s*\+?0*([0-9]+)([KMGTkmgt]?)[Bb]?\s*", given)
+    if name in _NUMBERS_OF:
+        expect(match and not match[2] and str(value) == match[1], name, given, value)
+    elif name in _MEMORY:
+        power = "KMGT".index(match[2].upper() or "M") if match else 0
+        kibibytes = int(match[1]) * 1024**power if match else -1
+        expect(0 <= value * 1024 - kibibytes < 1024, name, given, value)  # noqa: PLR2004
 
 
 def check_words(option: Option[Any], given: Any, value: Any) -> None:
@@ -464,8 +493,8 @@ def reading(data: bytes) -> None:
     kept = sum(len(value) for value in found.values() if isinstance(value, list))
     expect(kept >= len(items) - len(single), text, found)
     expect(_cli.printable(text).isprintable(), text)
-    hosts = _layout.hosts(ffi.new("char[]", seed(text)))
-    expect(len(hosts) <= 70_000 * (1 + text.count("[")) * (1 + text.count(",")), text[:80])
+    if text.count("[") < 3:  # noqa: PLR2004 - which multiply, and which slurmctld has looked at
+        _layout.hosts(ffi.new("char[]", seed(text)))
     if not text.split():
         expect(errors.plain(text) == "", text)
 
@@ -555,7 +584,12 @@ def config(data: bytes) -> None:
 
     every = list(logical_lines(conf))
     declared = ("NodeName=", "PartitionName=")
-    expect(settings("\n".join(it for it in every if not it.startswith(declared))) == settings(plain), which, text, conf)
+    expect(
+        settings("\n".join(it for it in every if not it.startswith(declared))) == settings(plain),
+        which,
+        text,
+        conf,
+    )
     for name in (*made.partitions, *made.nodes):
         start = re.compile(rf"(?:NodeName|PartitionName)={re.escape(name)} ")
         expect(any(start.match(line) for line in every), which, text, conf)

@@ -20,11 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -160,15 +161,15 @@ def mutated(data: bytes, others: Sequence[bytes], choose: random.Random) -> byte
     return bytes(given)
 
 
-def mutate(name: str, seconds: float, number: int) -> int:
-    """Runs a harness on mutations of its corpus; gives how many."""
+def mutate(name: str, seconds: float, number: int, most: int = 2**31) -> int:
+    """Runs a harness on mutations of its corpus, for a time or for so many; gives how many."""
     from values import HARNESSES
 
     run, corpus = HARNESSES[name].run, inputs(name) or [b"\0" * 64]
     # S311: the same numbers on every run are what is wanted.
     choose = random.Random(number)  # noqa: S311
     end, cases = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+    while cases < most and time.monotonic() < end:
         data = mutated(choose.choice(corpus), corpus, choose)
         try:
             run(data)
@@ -179,6 +180,35 @@ def mutate(name: str, seconds: float, number: int) -> int:
     return cases
 
 
+# ---- bounds on work ----
+
+
+def pumped(data: bytes, times: int) -> list[bytes]:
+    """An input with each of a few pieces of it many times over."""
+    middle = len(data) // 2
+    pieces = {data[:1], data[-1:], data[middle:], data[middle : middle + 3], data[-2:]}
+    name, equals, rest = data.partition(b"=")
+    return [name + equals + rest + piece * times for piece in sorted(pieces)]
+
+
+def lines_run(run: Callable[[bytes], None], data: bytes) -> int:
+    """How many lines of Python a harness takes for an input: work that no clock measures."""
+    count = 0
+
+    def trace(*_: object) -> Any:  # noqa: ANN401 - as sys.settrace has it
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run(data)
+    finally:
+        sys.settrace(before)
+    return count
+
+
 # ---- all of them ----
 
 
@@ -187,14 +217,14 @@ def child(name: str, arguments: argparse.Namespace, folder: Path, env: dict[str,
     command = [sys.executable, __file__, "--child", name, "--engine", arguments.engine,
                "--seconds", str(arguments.seconds), "--number", str(arguments.number)]  # fmt: skip
     seeds = inputs(name)
-    corpus = folder / name
-    corpus.mkdir()
+    corpus = folder / name / "corpus"
+    corpus.mkdir(parents=True)
     for place, item in enumerate(seeds):
         (corpus / f"{place:05}").write_bytes(item)
     done = subprocess.run(
         [*command, "--corpus", str(corpus)],
         env={**os.environ, **HEAP, **env},
-        cwd=folder,
+        cwd=folder / name,
         capture_output=True,
         text=True,
         errors="replace",
@@ -207,10 +237,8 @@ def child(name: str, arguments: argparse.Namespace, folder: Path, env: dict[str,
     covered = re.findall(r"cov: ([0-9]+) ft: ([0-9]+) corp: ([0-9]+)", log)
     if done.returncode:
         print(f"---- {name} ended with {done.returncode}:\n{log[-6000:]}", flush=True)
-        for path in folder.glob("*-*"):
-            if path.is_file():
-                print(f"input: {json.dumps(path.read_bytes().decode('latin-1'))}", flush=True)
-                path.unlink()
+        for path in (folder / name).glob("*-*"):
+            print(f"input: {json.dumps(path.read_bytes().decode('latin-1'))}", flush=True)
     edges, features, kept = covered[-1] if covered else ("-", "-", "-")
     finding = "finding" if done.returncode else "none"
     return [name, cases[-1] if cases else "0", str(len(seeds)), kept, edges, features, finding]
@@ -223,6 +251,7 @@ def main() -> int:
     top.add_argument("--only", default="", help="some harnesses, with commas")
     top.add_argument("--engine", choices=("atheris", "random"), help="atheris where it is there")
     top.add_argument("--number", type=int, default=1, help="what the random numbers begin with")
+    top.add_argument("--jobs", type=int, default=1, help="how many at once")
     top.add_argument("--logs", help="a folder for what the fuzzer says")
     top.add_argument("--collect", action="store_true", help="make the corpus anew")
     top.add_argument("--child", help=argparse.SUPPRESS)
@@ -252,8 +281,8 @@ def main() -> int:
         env: dict[str, str] = {}
         if any(HARNESSES[name].live for name in chosen):
             env = stack.enter_context(LocalCluster()).env
-        for name in chosen:
-            row = child(name, arguments, folder, env)
+        threads = stack.enter_context(ThreadPoolExecutor(arguments.jobs))
+        for row in threads.map(lambda name: child(name, arguments, folder, env), chosen):
             print(" ".join(row), flush=True)
             rows.append(row)
     print(f"\n{platform.python_implementation()} {platform.python_version()}, {arguments.engine}\n")

@@ -48,9 +48,14 @@ _anything = st.recursive(
     # What int() and str() refuse is made only when it is drawn, since hypothesis would print it.
     st.sampled_from(ODD)
     | st.sampled_from([20_000, 20_001]).map(lambda bits: (-1) ** bits * 2**bits)
-    | st.text(max_size=12) | st.integers() | st.timedeltas() | st.datetimes(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=3), inner, max_size=3),
+    | st.text(max_size=12)
+    | st.integers()
+    | st.timedeltas()
+    | st.datetimes(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=4,
 )
 

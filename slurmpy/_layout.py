@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 #: slurmctld cuts a list of indexes after so many characters, be it within a number.
 _CUT = 127
 
-_NUMBER = re.compile("[0-9]{1,18}")
+_NUMBER = re.compile("[0-9]{1,20}")
 
 #: No node has as many devices: what says so is not what Slurm writes, and would take all memory.
 _MOST_INDEXES = 2**16

@@ -313,14 +313,19 @@ def moment(value: object) -> int:
     given = text(value).strip()
     # What the library does not take it complains of on stderr, so it is asked only what it takes.
     found = lib.slurm_parse_time(given.encode(), 0) if _MOMENT.fullmatch(given) else 0
-    day = re.search(r"[0-9]{4}-[0-9]+-([0-9]+)|[0-9]+[./]([0-9]+)|^[0-9]{2}([0-9]{2})", given)
-    if not found or (day and int(day[day.lastindex or 1]) != time.localtime(found).tm_mday):
+    if not found or not _is_on(given, found):
         msg = (
             f"is no time: {value!r} (such as '16:00', 'tomorrow', 'now+1hour', "
             "'2027-01-31T12:00:00')"
         )
         raise ValueError(msg)
     return _timestamp(found)
+
+
+def _is_on(given: str, found: int) -> bool:
+    """Whether the day of a date is that of the timestamp: there is no 30 February."""
+    day = re.search(r"[0-9]{4}-[0-9]+-([0-9]+)|[0-9]+[./]([0-9]+)|^[0-9]{2}([0-9]{2})", given)
+    return not day or int(day[day.lastindex or 1]) == time.localtime(found).tm_mday
 
 
 def _timestamp(value: object) -> int:
@@ -439,7 +444,25 @@ def node_list(value: object) -> str:
     if "[" in bare or "]" in bare:
         msg = f"has a bracket without the other one: {value!r}"
         raise ValueError(msg)
+    if sum(map(_product, re.findall(r"(?:[^],[]|\[[^][]*\])+", found))) > _MOST_NODES:
+        msg = f"has brackets that together stand for more than {_MOST_NODES} nodes"
+        raise ValueError(msg)
     return found
+
+
+#: Of one range Slurm takes no more; several brackets in a name multiply, and would take all memory.
+_MOST_NODES = 2**16
+
+
+def _product(name: str) -> int:
+    """How many nodes a name with several brackets stands for; 0 for others, which Slurm counts."""
+    brackets = re.findall(r"\[([^][]*)\]", name)
+    count = 1 if len(brackets) > 1 else 0
+    for ranges in brackets:
+        ends = re.findall("([0-9]{1,18})-([0-9]{1,18})", ranges)
+        more = sum(max(0, int(last) - int(first)) for first, last in ends)
+        count = min(count * (ranges.count(",") + 1 + more), _MOST_NODES + 1)
+    return count
 
 
 # ---- generic resources ----
