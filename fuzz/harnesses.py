@@ -7,7 +7,6 @@ needs the fuzzer: `tests/test_fuzz.py` gives them the committed corpus.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import ctypes
@@ -122,12 +121,9 @@ _MARKS = {
     "uint16_t": (lib.NO_VAL16, lib.INFINITE16),
     "uint32_t": (lib.NO_VAL, lib.INFINITE),
     "uint64_t": (lib.NO_VAL64, lib.INFINITE64),
-    "time_t": (lib.NO_VAL, lib.INFINITE, -1, -2),
+    # Of moments.
+    "int64_t": (lib.NO_VAL, lib.INFINITE, -1, -2),
 }
-for _own, _other in (("unsigned char", "uint8_t"), ("unsigned short", "uint16_t"),
-                     ("unsigned int", "uint32_t"), ("unsigned long", "uint64_t"),
-                     ("long", "time_t"), ("int", "time_t")):  # fmt: skip
-    _MARKS[_own] = _MARKS[_other]
 #: What an attribute sets besides the members that it is documented with.
 _MORE = {
     "nodes": {"job_size_str"},
@@ -171,7 +167,7 @@ def check_sent(name: str, value: Any, found: dict[str, Any]) -> None:
         kind = _MEMBERS[member]
         if isinstance(it, int) and kind in _MARKS and member not in _NO_MARKS:
             # No limit is what one can ask for; that a value is not set is not.
-            unlimited = it == lib.INFINITE and kind not in ("time_t", "long")
+            unlimited = it == lib.INFINITE and kind != "int64_t"
             expect(unlimited or it not in _MARKS[kind], name, value, member, it)
     if name in _AS_GIVEN:
         expected = value.encode("utf-8", "surrogateescape")
@@ -212,11 +208,16 @@ _NUMBERS_OF = {
     for name in OPTIONS
     if name.startswith(("ntasks", "cpus_", "cores_", "sockets_", "threads_", "segment", "min_cpus"))
 }
-_MEMORY = {name for name in OPTIONS if name.startswith("memory_") or name.startswith("temporary")}
+_MEMORY = {name for name in OPTIONS if name.startswith(("memory_", "temporary"))}
 
 
 def check_amount(name: str, given: str, value: Any) -> None:
-    """Numbers and amounts of memory, worked out in another way."""
+    """Texts, which stay as they are, and numbers and memory, worked out in another way."""
+    if name in _AS_GIVEN:
+        expect(value in (given, given.strip()), name, given, value)
+    elif name in _TRES:
+        same = re.sub(r"\s|(?<![^,\s])gres[:/]", "", given)
+        expect(re.sub(r"\s", "", value) == same or value == "none", name, given, value)
     match = re.fullmatch(r"\s*\+?0*([0-9]+)([KMGTkmgt]?)[Bb]?\s*", given)
     if name in _NUMBERS_OF:
         expect(match and not match[2] and str(value) == match[1], name, given, value)
@@ -307,7 +308,7 @@ def relative_moment(text: str) -> None:
 
 
 def known_nodes(text: str) -> None:
-    """libslurm's list of nodes is asked for what is taken."""
+    """The list of nodes in libslurm is asked for what is taken."""
     found = tried(_parse.node_list, text)
     if found is not None:
         names = _layout.hosts(ffi.new("char[]", seed(found)))
@@ -383,14 +384,18 @@ def environment(data: bytes) -> None:
 # ---- lines with #SBATCH ----
 
 
+def _load(job: JobSubmitDescription, component: int | None) -> bool:
+    job.load_sbatch_options(component=component)
+    return True
+
+
 def loaded(script: str) -> JobSubmitDescription | None:
     """The description that the lines of a script make; None where they are refused."""
     job = JobSubmitDescription(script=script)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for component in (None, 0, 1):
-            result = tried(lambda c=component: job.load_sbatch_options(component=c) or job)
-            if result is not None:
+            if tried(_load, job, component):
                 return job
     return None
 
@@ -412,8 +417,8 @@ def lines(data: bytes) -> None:
     if words is None or any("\n" in word for word in words):
         return
     again = loaded("#!/bin/sh\n#SBATCH " + " ".join(map(quoted, words)) + "\n")
-    expect(again is not None, text, words)
-    assert again
+    if again is None:
+        raise Finding(text, words)
     twice = again._checked()
     for values in (checked, twice):
         values.pop("script")
@@ -508,14 +513,13 @@ def records(data: bytes) -> None:
         for name in _TEXT_MEMBERS[kind]:
             setattr(ptr, name, kept[1])
         for place, (name, ctype) in enumerate(_NUMBERS[kind]):
-            if name.endswith("_cnt") or name in ("array_size",):
+            if name.endswith("_cnt") or name == "array_size":
                 continue
             value = int.from_bytes((numbers[place % len(numbers) :] + numbers)[:8], "little")
             setattr(ptr, name, ffi.cast(ctype, value))
         owner = _records.Snapshot(kept, "home", 1_700_000_000)
         owner.users[ptr.user_id] = None
-        made: Any
-        made = make._at(ptr, owner, ptr.job_id) if make is Job else make._at(ptr, owner)
+        made: Any = Job._at(ptr, owner, ptr.job_id) if make is Job else JobStep._at(ptr, owner)
         values = made.to_dict()
         if make is Job:
             wanted = text.decode("utf-8", "surrogateescape") or None
@@ -537,7 +541,7 @@ def control(data: bytes) -> None:
         lambda: _control.send_signal(text, "all", hurry=False),
         lambda: _control.send_signal("TERM", text, hurry=False),
         lambda: _control.hold(text),
-        lambda: _control.requeue(text),
+        lambda: _control.requeue(text),  # type: ignore[arg-type]
     ):
         action = tried(call)
         expect(action is None or 0 < (action.args[0] or 1) < 2**32, text)
@@ -547,7 +551,7 @@ def control(data: bytes) -> None:
 
 _PLACE = Place(
     Path("/cluster"), "machine", "127.0.0.1",
-    {name: 1 for name in ("slurmctld", "slurmdbd", "slurmd-n1", "slurmd-n2")}, (22, 5),
+    dict.fromkeys(("slurmctld", "slurmdbd", "slurmd-n1", "slurmd-n2"), 1), (22, 5),
 )  # fmt: skip
 
 
@@ -622,7 +626,7 @@ def arguments(data: bytes) -> None:
     text = decoded(data)
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
         found = _cli.parser().parse_args(["job", f"{text}"])
-        expect(isinstance(found, argparse.Namespace) and found.number == text, text)
+        expect(found.number == text, text)
     number = text.partition(".")[0]
     if not _cli.JOB_NUMBER.fullmatch(number):
         expect(tried(_cli.find_job, number) is None, text)
@@ -632,6 +636,30 @@ def arguments(data: bytes) -> None:
 
 
 # ---- whole descriptions ----
+
+
+def check_message(values: dict[str, Any], checked: dict[str, Any], message: Message) -> None:
+    """Whether the texts of a message are those of its description."""
+    found = sent(message)
+    for name in _AS_GIVEN - {"required_nodes", "working_directory", "standard_in",
+                             "standard_output", "standard_error", "clusters"}:  # fmt: skip
+        if name in checked:
+            it = found[OPTIONS[name].member]
+            expect(it == checked[name].encode("utf-8", "surrogateescape"), name, values, it)
+    script = values["script"]
+    if isinstance(script, str) and script.startswith("#!"):
+        expect(found["script"] == script.encode("utf-8", "surrogateescape"), values)
+    variables = [ffi.string(message.ptr.environment[i]) for i in range(message.ptr.env_size)]
+    expect(not message.ptr.environment[message.ptr.env_size], values)
+    if isinstance(checked.get("environment"), dict):
+        for name, content in checked["environment"].items():
+            pair = f"{name}={content}".encode("utf-8", "surrogateescape")
+            expect(pair in variables or name.startswith(("SLURM", "HYDRA", "OMPI", "PRTE", "I_MPI"))
+                   or name == "SLURM_JWT", name, content)  # fmt: skip
+    words = [ffi.string(message.ptr.argv[i]) for i in range(message.ptr.argc)]
+    if "script_args" in checked:
+        wanted = [it.encode("utf-8", "surrogateescape") for it in checked["script_args"]]
+        expect(words[1:] == wanted, values, words)
 
 
 def describe(values: dict[str, Any]) -> JobSubmitDescription | None:
@@ -654,28 +682,7 @@ def describe(values: dict[str, Any]) -> JobSubmitDescription | None:
         return None
     if messages is None:
         return None
-    (message,) = messages
-    checked = job._checked()
-    found = sent(message)
-    for name in _AS_GIVEN - {"required_nodes", "working_directory", "standard_in",
-                             "standard_output", "standard_error", "clusters"}:  # fmt: skip
-        if name in checked:
-            it = found[OPTIONS[name].member]
-            expect(it == checked[name].encode("utf-8", "surrogateescape"), name, values, it)
-    script = values["script"]
-    if isinstance(script, str) and script.startswith("#!"):
-        expect(found["script"] == script.encode("utf-8", "surrogateescape"), values)
-    variables = [ffi.string(message.ptr.environment[i]) for i in range(message.ptr.env_size)]
-    expect(not message.ptr.environment[message.ptr.env_size], values)
-    if isinstance(checked.get("environment"), dict):
-        for name, content in checked["environment"].items():
-            pair = f"{name}={content}".encode("utf-8", "surrogateescape")
-            expect(pair in variables or name.startswith(("SLURM", "HYDRA", "OMPI", "PRTE", "I_MPI"))
-                   or name in ("SLURM_JWT",), name, content)  # fmt: skip
-    words = [ffi.string(message.ptr.argv[i]) for i in range(message.ptr.argc)]
-    if "script_args" in checked:
-        wanted = [it.encode("utf-8", "surrogateescape") for it in checked["script_args"]]
-        expect(words[1:] == wanted, values, words)
+    check_message(values, job._checked(), messages[0])
     return job
 
 

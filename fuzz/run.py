@@ -79,6 +79,10 @@ LIKE = {
 }
 
 
+#: Of the texts that are taken from tests.
+_LONGEST = 160
+
+
 def constants(tree: ast.AST) -> Iterator[str]:
     """The texts in a piece of Python."""
     for node in ast.walk(tree):
@@ -117,11 +121,14 @@ def collect() -> None:
         found = {seed(f"{name}={value}") for name in it.names for value in attributes.get(name, ())}
         like = re.compile(LIKE.get(harness, r"(?s).*"))
         for stem in SOURCES.get(harness, ()):
-            texts = {text for text in constants(trees[stem]) if len(text) <= 160}
+            texts = {text for text in constants(trees[stem]) if len(text) <= _LONGEST}
             found |= {seed(text) for text in texts if like.fullmatch(text)}
         if harness == "config":
-            found = {b"%s=%s" % (key, text) for key in (b"extra_conf", b"node_options",
-                     b"partitions", b"name") for text in found}  # fmt: skip
+            keys = (b"extra_conf", b"node_options", b"partitions", b"name")
+            found = {
+                b"%s=%s" % (keys[place % len(keys)], text)
+                for place, text in enumerate(sorted(found))
+            }
         write(harness, [*found, *inputs(harness)])
 
 
@@ -195,7 +202,7 @@ def lines_run(run: Callable[[bytes], None], data: bytes) -> int:
     """How many lines of Python a harness takes for an input: work that no clock measures."""
     count = 0
 
-    def trace(*_: object) -> Any:  # noqa: ANN401 - as sys.settrace has it
+    def trace(*_: object) -> Any:
         nonlocal count
         count += 1
         return trace

@@ -1,4 +1,4 @@
-"""Descriptions of any values: numbers at the ends of C's types, texts that are none, wrong types."""
+"""Descriptions of any values: numbers at the ends of C's types, no texts, wrong types."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from hypothesis import strategies as st
 
 from slurmpy import UNLIMITED, Job, Jobs, JobStep, JobSteps
 
-__all__ = ["ids", "whole"]
+__all__ = ["HARNESSES", "ids", "whole"]
 
 ODD: list[Any] = [
-    None, True, False, *(sign * 2**bits + more for sign in (1, -1) for bits in (0, 8, 15, 16, 31, 32,
-    53, 62, 63, 64) for more in (-3, -2, -1, 0, 1)), 1.5, float("nan"), float("inf"), 1j,
-    b"", b"x", "", "\0", "a\0", "\ud800", "\udc80", "é", "\u212a", "\u0661", "x" * 70_000, "1" * 5000,
+    None, True, False, *(sign * 2**bits + more for sign in (1, -1)
+    for bits in (0, 8, 15, 16, 31, 32, 53, 62, 63, 64) for more in (-3, -2, -1, 0, 1)),
+    1.5, float("nan"), float("inf"), 1j,
+    b"", b"x", "", "\0", "a\0", "\ud800", "\udc80", "é", "\u212a", "\u0661", "x" * 70_000,
+    "1" * 5000,
     [], (), {}, set(), [None], ["\0"], ["a,b"], {"": 1}, {"\0": ""}, {None: 1}, object(), UNLIMITED,
     Path("a"), Path("\0"), range(3), dt.timedelta.max, dt.timedelta.min, dt.timedelta(0, 0, 1),
-    dt.datetime.max, dt.datetime.min, dt.datetime(2030, 1, 1, tzinfo=dt.timezone.utc), dt.date.max,
+    dt.datetime.max, dt.datetime.min,  # noqa: DTZ901 - what is local time there
+    dt.datetime(2030, 1, 1, tzinfo=dt.timezone.utc), dt.date.max,
     dt.datetime.min.replace(tzinfo=dt.timezone.utc), memoryview(b"a"), bytearray(b"a"), iter("a"),
 ]  # fmt: skip
-_KEYS = (
-    "min max governor count max_wait_time signal time batch_only allow_reservation_overlap afterok"
-    " after singleton satisfy gpu gpu:tesla tesla A HOME"
-).split()
+_KEYS = [
+    "min", "max", "governor", "count", "max_wait_time", "signal", "time", "batch_only", "afterok",
+    "allow_reservation_overlap", "after", "singleton", "satisfy", "gpu", "gpu:tesla", "A", "HOME",
+]  # fmt: skip
 
 
 def _texts() -> dict[str, list[str]]:
@@ -81,13 +84,13 @@ def whole(values: dict[str, Any]) -> None:
 
 @given(_anything)
 @settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
-def ids(value: Any) -> None:  # noqa: ANN401
+def ids(value: Any) -> None:
     """Anything as the id of a job or a step."""
     for make in (Job, Jobs, lambda it: JobStep(1, it), lambda it: JobStep(it, 0), JobSteps):
         tried(make, value)
 
 
-def _input(test: Any) -> Any:  # noqa: ANN401 - hypothesis adds to the function
+def _input(test: Any) -> Any:
     return test.hypothesis.fuzz_one_input
 
 

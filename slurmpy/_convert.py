@@ -307,16 +307,16 @@ def tasks(name: int | str) -> list[str]:
         ValueError: They are more than there can be.
     """
     array, _, ranges = str(name).partition("_")
-    found: list[str] = []
+    found: list[range] = []
     for part in ranges.strip("[]").partition("%")[0].split(",") if ranges else ():
         span, _, step = part.partition(":")
         first, _, last = span.partition("-")
-        numbers = range(int(first), int(last or first) + 1, int(step or 1))
-        if len(found) + len(numbers) > _MOST_TASKS:
-            msg = f"{name} names more tasks than an array of Slurm's can have, {_MOST_TASKS}"
-            raise ValueError(msg)
-        found += [f"{array}_{number}" for number in numbers]
-    return found
+        found.append(range(int(first), int(last or first) + 1, int(step or 1)))
+    # Before any is made.
+    if sum(map(len, found)) > _MOST_TASKS:
+        msg = f"{name} names more tasks than an array of Slurm's can have, {_MOST_TASKS}"
+        raise ValueError(msg)
+    return [f"{array}_{number}" for numbers in found for number in numbers]
 
 
 def _names(*flags: tuple[int, str]) -> Callable[[int], list[str]]:

@@ -761,7 +761,12 @@ def dependencies(value: object) -> str:
             "'singleton', or {'afterok': [12, 13], 'satisfy': 'all'})"
         )
         raise ValueError(msg)
-    # Of greater numbers slurmctld would take the lower 32 bits, which mean another job.
+    _check_ids(found)
+    return found
+
+
+def _check_ids(found: str) -> None:
+    """Raises where slurmctld would take the lower 32 bits of a number, which mean another job."""
     for job_id, later in re.findall(r"(?<![0-9_*+])([0-9]+)(?:_[0-9*]+)?(?:\+([0-9]+))?", found):
         if not 0 < int(job_id) < lib.NO_VAL:
             msg = f"names {job_id}, which is no job id (ids go from 1 to {lib.NO_VAL - 1})"
@@ -769,7 +774,6 @@ def dependencies(value: object) -> str:
         if int(later or 0) > lib.NO_VAL // 60:
             msg = f"names {later} minutes, and the most is {lib.NO_VAL // 60}"
             raise ValueError(msg)
-    return found
 
 
 # ---- accounting ----
