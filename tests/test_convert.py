@@ -584,7 +584,7 @@ def test_unlimited_reads_as_it_is_written() -> None:
         "00+1",
         "4294967294_1",
         "9999999999_[1-2]",
-    ],  # fmt: skip
+    ],
 )
 def test_names_that_slurm_does_not_know(text: str) -> None:
     with pytest.raises(ValueError, match="no name of a job"):
