@@ -194,7 +194,7 @@ def check_option(name: str, given: Any) -> None:
                 continue
             ascii_only = name in (*_TIMES, *_AMOUNTS, *_WORDS, *_TRES) and isinstance(given, str)
             expect(not ascii_only or given.strip().isascii() or "(" in given, name, given)
-            if isinstance(given, str):
+            if isinstance(given, str) and check == option.check:
                 check_amount(name, given, value)
             message = Message()
             option.put(message, value)

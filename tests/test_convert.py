@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slurmpy import UNLIMITED, Unlimited, _convert
+from slurmpy import UNLIMITED, Job, JobStep, Unlimited, _convert
 from slurmpy._ffi import lib
 
 # How long an example takes depends on what else the machine does.
@@ -641,6 +641,10 @@ def test_tres_of_no_known_form_stay(text: str, expected: dict[str, int]) -> None
 def test_numbers_of_thousands_of_digits_are_not_written_out() -> None:
     assert _convert.shown(2**256 - 1) == str(2**256 - 1)
     assert _convert.shown(-(2**256)) == "a number of 257 bits"
+    with pytest.raises(ValueError, match="no job id: a number of 20001 bits"):
+        Job(2**20_000)
+    with pytest.raises(ValueError, match="no step id: a number of 20001 bits"):
+        JobStep(12, 2**20_000)
     for number in (2**20_000, -(2**20_000)):
         with pytest.raises(ValueError, match="a number of 20001 bits"):
             _convert.signal_number(number)
