@@ -68,6 +68,9 @@ def shown(number: int) -> str:
     return str(number) if bits <= _MOST_BITS else f"a number of {bits} bits"
 
 
+#: Of a number in a text.
+_MOST_DIGITS = 20
+
 #: Of numbers that are shown as such.
 _MOST_BITS = 256
 
@@ -228,8 +231,10 @@ def job_ids(text: str) -> list[int]:
     """
     ids = []
     for item in text.split(","):
-        if not (item.isascii() and item.strip().isdigit()):
-            msg = f"no job id: {item.strip()!r} (ids are numbers, separated by commas)"
+        item = item.strip()  # noqa: PLW2901 - the same
+        # More digits than any number of C's has would be refused by int(), in words of its own.
+        if not (item.isascii() and item.isdigit() and len(item) <= _MOST_DIGITS):
+            msg = f"no job id: {item!r} (ids are numbers, separated by commas)"
             raise ValueError(msg)
         ids.append(int(item))
     return ids

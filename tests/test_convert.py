@@ -654,3 +654,8 @@ def test_numbers_of_thousands_of_digits_are_not_written_out() -> None:
 def test_letters_whose_upper_case_is_one_of_ascii(name: str) -> None:
     with pytest.raises(ValueError, match="no signal"):
         _convert.signal_number(name)
+
+
+def test_an_id_of_thousands_of_digits_is_refused_as_such() -> None:
+    with pytest.raises(ValueError, match="no job id: '9{5000}'"):
+        _convert.job_ids(f"1,{LONG}")

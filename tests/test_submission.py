@@ -1353,7 +1353,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"dependencies": "after:1_2+71582789"}, "71582789 minutes"),
     ({"memory_per_cpu": 2**63 - 2}, "memory_per_cpu has to be a number"),
     ({"required_nodes": "n" + "[0-9]" * 12}, "stand for more than 65536 nodes"),
-    ({"excluded_nodes": ["n1", "n" + "[0-9,a]" * 12]}, "stand for more than 65536 nodes"),
+    ({"excluded_nodes": "n1,n" + "[0-9,a]" * 12}, "stand for more than 65536 nodes"),
     ({"environment": {"A'B": "1"}}, "usable name"),
     ({"ntasks": 2**20_000}, "not a number of 20001 bits"),
     ({"time_limit": -(2**20_000)}, "less than 0: a number of 20001 bits"),
