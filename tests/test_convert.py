@@ -657,5 +657,5 @@ def test_letters_whose_upper_case_is_one_of_ascii(name: str) -> None:
 
 
 def test_an_id_of_thousands_of_digits_is_refused_as_such() -> None:
-    with pytest.raises(ValueError, match="no job id: '9{5000}'"):
+    with pytest.raises(ValueError, match=r"no job id: '9{5000}'"):
         _convert.job_ids(f"1,{LONG}")
