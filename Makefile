@@ -6,13 +6,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 100000
+SECONDS ?= 30
 # The tests mostly wait for daemons. What shares a cluster stays with one worker.
 WORKERS ?= 3
 # setuptools warns of every editable installation in a checkout, with ten lines.
 INSTALL = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 BUILT_FROM := pyproject.toml setup.py slurmpy/_build_ffi.py $(wildcard cdefs/*)
 
-.PHONY: demo test matrix lint types docs bench build clean
+.PHONY: demo test matrix lint types docs bench fuzz build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -39,6 +40,9 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/nox -s bench -- --jobs $(JOBS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/nox -s fuzz -- --seconds $(SECONDS)
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist

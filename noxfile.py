@@ -70,3 +70,11 @@ def bench(session: nox.Session) -> None:
     """How much slower than the C call is it? `nox -s bench -- --jobs 100000 --json FILE`."""
     session.install(".", *_groups("bench"))
     session.run("python", "bench", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Does bad input do harm? `nox -s fuzz -- --seconds 60 --only times,lines --jobs 2`."""
+    session.install(".", *_groups("fuzz"))
+    env = {"TMPDIR": tempfile.gettempdir()}
+    session.run("python", "fuzz/run.py", *session.posargs, env=env)

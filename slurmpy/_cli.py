@@ -119,6 +119,14 @@ def table(jobs: Iterable[slurmpy.Job]) -> list[str]:
     ]
 
 
+def moment(value: int) -> str:
+    """A timestamp as it is read; nothing where it is beyond what a calendar has."""
+    try:
+        return time.strftime("  (%Y-%m-%d %H:%M:%S)", time.localtime(value))
+    except (OverflowError, OSError, ValueError):
+        return ""
+
+
 def attribute_lines(item: slurmpy.Job | slurmpy.JobStep) -> list[str]:
     """Every attribute of one job or step, one on a line; `-` where it is not set."""
     values = item.to_dict()
@@ -127,7 +135,7 @@ def attribute_lines(item: slurmpy.Job | slurmpy.JobStep) -> list[str]:
     for name, value in values.items():
         text = "-" if value is None else printable(value)
         if value is not None and item.fields[name].unit == "Unix timestamp":
-            text += time.strftime("  (%Y-%m-%d %H:%M:%S)", time.localtime(value))
+            text += moment(value)
         lines.append(f"{name:{width}}  {text}")
     return lines
 

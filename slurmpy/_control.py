@@ -128,7 +128,7 @@ class Target(NamedTuple):
     @property
     def of(self) -> Any:
         """The cluster as C has it."""
-        return ffi.NULL if self.cluster is None else self.cluster.encode()
+        return ffi.NULL if self.cluster is None else self.cluster.encode("utf-8", "surrogateescape")
 
 
 def cancel() -> Action:

@@ -28,6 +28,7 @@ __all__ = [
     "mebibytes",
     "per_gpu",
     "profile_types",
+    "shown",
     "signal_number",
     "tasks",
     "tres",
@@ -59,6 +60,19 @@ class Unlimited:
 
 #: Where a count or a duration has no limit (Slurm's ``INFINITE``); ``"UNLIMITED"`` in JSON.
 UNLIMITED: Unlimited = object.__new__(Unlimited)
+
+
+def shown(number: int) -> str:
+    """A number for a message; of thousands of digits str() would take none, or very long."""
+    bits = number.bit_length()
+    return str(number) if bits <= _MOST_BITS else f"a number of {bits} bits"
+
+
+#: Of a number in a text.
+_MOST_DIGITS = 20
+
+#: Of numbers that are shown as such.
+_MOST_BITS = 256
 
 #: Job ids are 32-bit numbers.
 _ID_DIGITS = 10
@@ -136,11 +150,17 @@ def tres_memory(text: str) -> int | None:
 
 
 def tres(text: str) -> dict[str, int]:
-    """``"cpu=2,mem=1500M,node=1,gres/gpu=1"`` as counts by name; memory in MiB."""
+    """``"cpu=2,mem=1500M,node=1,gres/gpu=1"`` as counts by name; memory in MiB.
+
+    What is of no form known here is kept whole, as one of its kind.
+    """
     found: dict[str, int] = {}
-    for item in text.split(","):
+    for item in comma_list(text):
         name, _, value = item.partition("=")
-        found[name] = mebibytes(value) if name == "mem" else count(value)
+        try:
+            found[name] = mebibytes(value) if name == "mem" else count(value)
+        except ValueError:
+            found[item] = 1
     return found
 
 
@@ -211,8 +231,10 @@ def job_ids(text: str) -> list[int]:
     """
     ids = []
     for item in text.split(","):
-        if not (item.isascii() and item.strip().isdigit()):
-            msg = f"no job id: {item.strip()!r} (ids are numbers, separated by commas)"
+        item = item.strip()  # noqa: PLW2901 - the same
+        # More digits than any number of C's has would be refused by int(), in words of its own.
+        if not (item.isascii() and item.isdigit() and len(item) <= _MOST_DIGITS):
+            msg = f"no job id: {item!r} (ids are numbers, separated by commas)"
             raise ValueError(msg)
         ids.append(int(item))
     return ids
@@ -229,7 +251,8 @@ def signal_number(value: str | int) -> int:
     import signal
 
     if isinstance(value, str):
-        name = value.upper()
+        # Beside the letters of ASCII there are some whose upper case is one of these.
+        name = value.upper() if value.isascii() else ""
         number = getattr(signal.Signals.__members__.get(name), "value", None)
         if number is None:
             number = getattr(signal.Signals.__members__.get(f"SIG{name}"), "value", None)
@@ -242,7 +265,8 @@ def signal_number(value: str | int) -> int:
             msg = f"a signal is a name or a number, not {type(value).__name__}: {value!r}"
             raise TypeError(msg) from None
     if number is None or not 0 < number < signal.NSIG:
-        msg = f"no signal: {value!r} (a name such as 'SIGUSR1' or 'usr1', or a number)"
+        given = repr(value) if isinstance(value, str) or number is None else shown(number)
+        msg = f"no signal: {given} (a name such as 'SIGUSR1' or 'usr1', or a number)"
         raise ValueError(msg)
     return number
 
@@ -260,7 +284,7 @@ def job_name(text: str) -> int | str:
     span = "[0-9]{1,7}(-[0-9]{1,7}(:[1-9][0-9]{0,6})?)?"
     spans = f"{span}(,{span})*"
     name = rf"[0-9]{{1,{_ID_DIGITS}}}(_({spans}|\[{spans}(%[0-9]+)?\])|\+[0-9]{{1,7}})"
-    if not re.fullmatch(name, text):
+    if not re.fullmatch(name, text) or not 0 < int(re.split("[_+]", text)[0]) < lib.NO_VAL:
         msg = f"no name of a job: {text!r} (such as '123', '123_4', '123_[1-5]' or '123+1')"
         raise ValueError(msg)
     return text
@@ -288,16 +312,16 @@ def tasks(name: int | str) -> list[str]:
         ValueError: They are more than there can be.
     """
     array, _, ranges = str(name).partition("_")
-    found: list[str] = []
+    found: list[range] = []
     for part in ranges.strip("[]").partition("%")[0].split(",") if ranges else ():
         span, _, step = part.partition(":")
         first, _, last = span.partition("-")
-        numbers = range(int(first), int(last or first) + 1, int(step or 1))
-        if len(found) + len(numbers) > _MOST_TASKS:
-            msg = f"{name} names more tasks than an array of Slurm's can have, {_MOST_TASKS}"
-            raise ValueError(msg)
-        found += [f"{array}_{number}" for number in numbers]
-    return found
+        found.append(range(int(first), int(last or first) + 1, int(step or 1)))
+    # Before any is made.
+    if sum(map(len, found)) > _MOST_TASKS:
+        msg = f"{name} names more tasks than an array of Slurm's can have, {_MOST_TASKS}"
+        raise ValueError(msg)
+    return [f"{array}_{number}" for numbers in found for number in numbers]
 
 
 def _names(*flags: tuple[int, str]) -> Callable[[int], list[str]]:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 #: slurmctld cuts a list of indexes after so many characters, be it within a number.
 _CUT = 127
 
+_NUMBER = re.compile("[0-9]{1,20}")
+
+#: No node has as many devices: what says so is not what Slurm writes, and would take all memory.
+_MOST_INDEXES = 2**16
+
 __all__ = ["IS_KNOWN", "gres", "hosts", "layout", "places"]
 
 #: Whether it was checked how this Slurm keeps it.
@@ -106,14 +111,18 @@ def _cpus(core: int, threads: int) -> range:
 def _threads(cluster: str | None, job_id: int) -> dict[str, int]:
     """Node to threads of each of its cores, from the controller."""
     out = ffi.new("node_info_msg_t **")
-    of = ffi.NULL if cluster is None else cluster.encode()
+    of = ffi.NULL if cluster is None else cluster.encode("utf-8", "surrogateescape")
     rc = _runtime.call(lib.slurmpy_load_nodes, of, out)
     message: Any = ffi.gc(out[0], lib.slurm_free_node_info_msg) if out[0] else None
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise _control.other_cluster(job_id, cluster)
     check(rc, f"loading the nodes of job {job_id}")
     nodes = [message.node_array[i] for i in range(message.record_count)]
-    return {ffi.string(node.name).decode(): node.threads for node in nodes if node.name}
+    return {
+        ffi.string(node.name).decode("utf-8", "surrogateescape"): node.threads
+        for node in nodes
+        if node.name
+    }
 
 
 def hosts(ranges: Any) -> list[str]:
@@ -121,17 +130,20 @@ def hosts(ranges: Any) -> list[str]:
     names = lib.slurmpy_hosts(ranges) if ranges else None
     if not names:
         return []
-    text: str = ffi.string(ffi.gc(names, lib.free)).decode()
+    text: str = ffi.string(ffi.gc(names, lib.free)).decode("utf-8", "surrogateescape")
     return text.split(",") if text else []
 
 
 def gres(text: str) -> dict[str, Gres]:
     """What Slurm writes of a node: ``"gpu:tesla:2(IDX:0-1),shard:3(2/4,1/4),craynetwork(CNT:1)"``.
 
-    A shared resource has how much of each the job has in place of indexes.
+    A shared resource has how much of each the job has in place of indexes. An item whose count
+    is no number is kept whole, as one of its kind.
     """
     found: dict[str, Gres] = {}
-    for item, inside in re.findall(r"([^,(]+)\(([^)]*)\)", text):
+    for item, brackets, inside in re.findall(r"([^,()]+)(\(([^()]*)\))?", text):
+        if not brackets:
+            continue
         kind, _, value = inside.rpartition(":")
         name, number = (item, value) if kind == "CNT" else item.rpartition(":")[::2]
         if kind == "IDX":
@@ -139,6 +151,8 @@ def gres(text: str) -> dict[str, Gres]:
         else:
             parts = enumerate(inside.split(",") if "/" in inside else ())
             indexes = [index for index, part in parts if not part.startswith("0/")]
+        if not _NUMBER.fullmatch(number):
+            name, number = f"{item}({inside})", "1"
         of = found.setdefault(name, {"count": 0, "indexes": []})
         of["count"] += int(number)
         of["indexes"] += indexes
@@ -148,7 +162,8 @@ def gres(text: str) -> dict[str, Gres]:
 def _numbers(ranges: str) -> list[int]:
     """``"0-2,5"`` as numbers."""
     found: list[int] = []
-    for part in filter(None, ranges.split(",")):
+    for part in ranges.split(","):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
+        if all(_NUMBER.fullmatch(it) for it in (first, last or first)):
+            found += range(int(first), min(int(last or first), int(first) + _MOST_INDEXES) + 1)
     return found

@@ -6,6 +6,8 @@ puts it into the struct that is sent. The value stays in the description as it w
 
 from __future__ import annotations
 
+import re
+
 from slurmpy import _parse
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy.errors import UnsupportedField
@@ -225,11 +227,11 @@ class Option(_Attribute["T"]):
 
 
 def whole(text: str) -> int | str:
-    """A number, or the text where it is none, for which the check has words."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    """A number, or the text where it is none, for which the check has words.
+
+    int() takes more than sbatch: ``1_000``, and the digits of other scripts.
+    """
+    return int(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", text) else text
 
 
 def _nothing(_message: Message, _value: Any) -> None:

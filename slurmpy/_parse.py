@@ -63,8 +63,17 @@ __all__ = [
 ]
 
 
+#: Letters in either case, and not what Unicode has beside them: the Kelvin sign is no K to Slurm.
+_ASCII = re.IGNORECASE | re.ASCII
+
+
 def _kind(value: object) -> str:
     return type(value).__name__
+
+
+def _lower(word: str) -> str:
+    """Words of Slurm's in lower case; what is none stays none, as the Kelvin sign, whose is a k."""
+    return word.lower() if word.isascii() else word
 
 
 def text(value: object) -> str:
@@ -150,7 +159,7 @@ def number(least: int, most: int) -> Callable[[Any], int]:
     def parse(value: object) -> int:
         found = _index(value)
         if not least <= found <= most:
-            msg = f"has to be a number from {least} to {most}, not {found}"
+            msg = f"has to be a number from {least} to {most}, not {_convert.shown(found)}"
             raise ValueError(msg)
         return found
 
@@ -163,7 +172,7 @@ _NO = frozenset(("no", "false", "0", "off", "n", "f"))
 
 def boolean(value: object) -> bool:
     """Yes or no, also in words."""
-    word = value.strip().lower() if isinstance(value, str) else None
+    word = _lower(value.strip()) if isinstance(value, str) else None
     if value in (True, False) and not isinstance(value, float):
         return bool(value)
     if word in _YES or word in _NO:
@@ -176,7 +185,7 @@ def choice(names: Mapping[str, int]) -> Callable[[Any], int]:
     """One of some words, in any case."""
 
     def parse(value: object) -> int:
-        found = names.get(text(value).lower())
+        found = names.get(_lower(text(value)))
         if found is None:
             msg = f"has to be one of {', '.join(map(repr, names))}, not {value!r}"
             raise ValueError(msg)
@@ -190,7 +199,7 @@ def flags(names: Mapping[str, int], *, alone: str = "") -> Callable[[Any], int]:
 
     def parse(value: object) -> int:
         bits = 0
-        items = [item.strip().lower() for item in words(value)]
+        items = [_lower(item.strip()) for item in words(value)]
         for item in items:
             if item not in names:
                 msg = f"has to be made of {', '.join(map(repr, names))}, not {item!r}"
@@ -207,10 +216,14 @@ def flags(names: Mapping[str, int], *, alone: str = "") -> Callable[[Any], int]:
 # ---- times ----
 
 _CLOCK = re.compile(
-    r"(?:(?P<days>[0-9]{1,7})-(?P<h>[0-9]{0,9})(?::(?P<m>[0-9]{1,9}))?(?::(?P<s>[0-9]{1,9}))?"
+    r"(?:(?P<days>[0-9]{1,7})-(?:(?P<h>[0-9]{1,9})(?::(?P<m>[0-9]{1,9}))?(?::(?P<s>[0-9]{1,9}))?)?"
     r"|(?P<first>[0-9]{1,9})(?::(?P<second>[0-9]{1,9}))?(?::(?P<third>[0-9]{1,9}))?)"
 )
 _ENDLESS = frozenset(("infinite", "unlimited", "-1"))
+
+
+#: The most seconds that sbatch takes, which counts them in 31 bits and says nothing of more.
+_MOST_SECONDS = 2**31 - 1
 
 
 def _clock(value: str) -> int | None:
@@ -248,7 +261,8 @@ def _duration(value: object, unit: int) -> int | None:
     else:
         total = _index(value) * unit
     if total < 0:
-        msg = f"cannot be less than 0: {value!r}"
+        shown = _convert.shown(value) if isinstance(value, int) else repr(value)
+        msg = f"cannot be less than 0: {shown}"
         raise ValueError(msg)
     return total
 
@@ -258,7 +272,7 @@ def minutes(value: object) -> int:
     total = _duration(value, 60)
     if not total:
         return int(lib.INFINITE)
-    return number(1, lib.NO_VAL - 1)(-(-total // 60))
+    return number(1, _MOST_SECONDS // 60)(-(-total // 60))
 
 
 def seconds(unit: int) -> Callable[[Any], int]:
@@ -266,7 +280,7 @@ def seconds(unit: int) -> Callable[[Any], int]:
 
     def parse(value: object) -> int:
         total = _duration(value, unit)
-        return int(lib.INFINITE) if total is None else number(0, lib.NO_VAL - 1)(total)
+        return int(lib.INFINITE) if total is None else number(0, _MOST_SECONDS)(total)
 
     return parse
 
@@ -283,8 +297,8 @@ _TIME = (
 )
 _MOMENT = re.compile(
     r"now(?:\s*[+-]\s*[0-9]{1,9}\s*(?:(?:second|minute|hour|day|week)s?)?)?"
-    rf"|uts[0-9]{{7,12}}|{_DATE}(?:[-T\s]{_TIME})?|{_TIME}(?:\s{_DATE})?",
-    re.IGNORECASE | re.ASCII,
+    rf"|uts[1-9][0-9]{{6,18}}|{_DATE}(?:[-T\s]{_TIME})?|{_TIME}(?:\s{_DATE})?",
+    _ASCII,
 )
 
 
@@ -293,20 +307,34 @@ def moment(value: object) -> int:
     import datetime as dt
 
     if isinstance(value, dt.datetime):
-        return number(1, 2**62)(int(value.timestamp()))
+        return _timestamp(int(value.timestamp()))
     if not isinstance(value, str):
-        return number(1, 2**62)(_index(value))
+        return _timestamp(value)
     given = text(value).strip()
     # What the library does not take it complains of on stderr, so it is asked only what it takes.
     found = lib.slurm_parse_time(given.encode(), 0) if _MOMENT.fullmatch(given) else 0
-    day = re.search(r"[0-9]{4}-[0-9]+-([0-9]+)|[0-9]+[./]([0-9]+)|^[0-9]{2}([0-9]{2})", given)
-    if not found or (day and int(day[day.lastindex or 1]) != time.localtime(found).tm_mday):
+    if not found or not _is_on(given, found):
         msg = (
             f"is no time: {value!r} (such as '16:00', 'tomorrow', 'now+1hour', "
             "'2027-01-31T12:00:00')"
         )
         raise ValueError(msg)
-    return int(found)
+    return _timestamp(found)
+
+
+def _is_on(given: str, found: int) -> bool:
+    """Whether the day of a date is that of the timestamp: there is no 30 February."""
+    day = re.search(r"[0-9]{4}-[0-9]+-([0-9]+)|[0-9]+[./]([0-9]+)|^[0-9]{2}([0-9]{2})", given)
+    return not day or int(day[day.lastindex or 1]) == time.localtime(found).tm_mday
+
+
+def _timestamp(value: object) -> int:
+    """A timestamp that sbatch takes too, and that does not stand for none."""
+    found = number(10**6, 2**62)(value)
+    if found in (lib.NO_VAL, lib.INFINITE):
+        msg = f"cannot be {found}, which Slurm takes for no time: set a second before or after"
+        raise ValueError(msg)
+    return found
 
 
 # ---- amounts ----
@@ -319,7 +347,7 @@ def memory(most: int) -> Callable[[Any], int]:
 
     def parse(value: object) -> int:
         if isinstance(value, str):
-            match = re.fullmatch(r"([0-9]{1,18})([kmgt]?)b?", value.strip(), re.IGNORECASE)
+            match = re.fullmatch(r"([0-9]{1,18})([kmgt]?)b?", value.strip(), _ASCII)
             if match is None or (value.strip()[-1] in "bB" and not match[2]):
                 msg = f"is no amount of memory: {value!r} (MiB, or a text such as '500M' or '3G')"
                 raise ValueError(msg)
@@ -350,6 +378,8 @@ def array(value: object) -> str:
     if not re.fullmatch(rf"{tasks}|\[{tasks}\]", found):
         msg = f"is no list of tasks: {value!r} (such as '0-9', '1,3,5', '0-15:4' or '1-100%5')"
         raise ValueError(msg)
+    # Of a greater number slurmctld would take the lower 32 bits.
+    _at_once(found.strip("[]").partition("%")[2] or 0)
     return found
 
 
@@ -357,10 +387,14 @@ def throttle(value: object) -> str:
     """How many tasks of an array may run at once, as ``"%5"``; 0 is any number."""
     given = value.strip().removeprefix("%") if isinstance(value, str) else value
     try:
-        return str(number(0, lib.NO_VAL - 1)(given))
+        return _at_once(given)
     except ValueError:
         msg = f"of a job that was submitted can only be as '%5', not {value!r}"
         raise ValueError(msg) from None
+
+
+def _at_once(value: object) -> str:
+    return str(number(0, lib.NO_VAL - 1)(value))
 
 
 _SIZES = r"[0-9]{1,5}(?:-[0-9]{1,5}(?::[1-9][0-9]{0,4})?)?"
@@ -377,7 +411,7 @@ def node_count(value: object) -> tuple[int, int, str]:
         found = number(0, lib.NO_VAL - 1)(value)
         return found, found, ""
     given = value.strip()
-    match = re.fullmatch(r"([0-9]{1,9})([km]?)(?:-([0-9]{1,9})([km]?))?", given, re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,9})([km]?)(?:-([0-9]{1,9})([km]?))?", given, _ASCII)
     if match:
         least = most = _nodes(match[1], match[2])
         if match[3]:
@@ -410,7 +444,25 @@ def node_list(value: object) -> str:
     if "[" in bare or "]" in bare:
         msg = f"has a bracket without the other one: {value!r}"
         raise ValueError(msg)
+    if sum(map(_product, re.findall(r"(?:[^],[]|\[[^][]*\])+", found))) > _MOST_NODES:
+        msg = f"has brackets that together stand for more than {_MOST_NODES} nodes"
+        raise ValueError(msg)
     return found
+
+
+#: Of one range Slurm takes no more; several brackets in a name multiply, and would take all memory.
+_MOST_NODES = 2**16
+
+
+def _product(name: str) -> int:
+    """How many nodes a name with several brackets stands for; 0 for others, which Slurm counts."""
+    brackets = re.findall(r"\[([^][]*)\]", name)
+    count = 1 if len(brackets) > 1 else 0
+    for ranges in brackets:
+        ends = re.findall("([0-9]{1,18})-([0-9]{1,18})", ranges)
+        more = sum(max(0, int(last) - int(first)) for first, last in ends)
+        count = min(count * (ranges.count(",") + 1 + more), _MOST_NODES + 1)
+    return count
 
 
 # ---- generic resources ----
@@ -549,7 +601,7 @@ _PACKING = {"pack": lib.SLURM_DIST_PACK_NODES, "nopack": lib.SLURM_DIST_NO_PACK_
 
 def distribution(value: object) -> tuple[int, int | None, str]:
     """A distribution of tasks: its bits, the size of its planes, and the text for srun."""
-    given = text(value if isinstance(value, str) else str(value)).strip().lower()
+    given = _lower(text(value if isinstance(value, str) else str(value)).strip())
     base, comma, packing = given.partition(",")
     if base in _PACKING and not comma:
         return lib.SLURM_DIST_UNKNOWN | _PACKING[base], None, base
@@ -606,8 +658,8 @@ _GOVERNORS = {
 
 
 def _frequency(value: object) -> int:
-    if isinstance(value, str) and value.strip().lower() in _FREQUENCIES:
-        return int(_FREQUENCIES[value.strip().lower()])
+    if isinstance(value, str) and _lower(value.strip()) in _FREQUENCIES:
+        return int(_FREQUENCIES[_lower(value.strip())])
     if isinstance(value, str) and not value.strip().isdigit():
         msg = f"is no frequency: {value!r} (kHz, or one of {', '.join(_FREQUENCIES)})"
         raise ValueError(msg)
@@ -615,7 +667,7 @@ def _frequency(value: object) -> int:
 
 
 def _governor(value: object) -> int:
-    found = _GOVERNORS.get(text(value).strip().lower())
+    found = _GOVERNORS.get(_lower(text(value).strip()))
     if found is None:
         msg = f"is no governor: {value!r} (one of {', '.join(_GOVERNORS)})"
         raise ValueError(msg)
@@ -709,7 +761,19 @@ def dependencies(value: object) -> str:
             "'singleton', or {'afterok': [12, 13], 'satisfy': 'all'})"
         )
         raise ValueError(msg)
+    _check_ids(found)
     return found
+
+
+def _check_ids(found: str) -> None:
+    """Raises where slurmctld would take the lower 32 bits of a number, which mean another job."""
+    for job_id, later in re.findall(r"(?<![0-9_*+])([0-9]+)(?:_[0-9*]+)?(?:\+([0-9]+))?", found):
+        if not 0 < int(job_id) < lib.NO_VAL:
+            msg = f"names {job_id}, which is no job id (ids go from 1 to {lib.NO_VAL - 1})"
+            raise ValueError(msg)
+        if int(later or 0) > lib.NO_VAL // 60:
+            msg = f"names {later} minutes, and the most is {lib.NO_VAL // 60}"
+            raise ValueError(msg)
 
 
 # ---- accounting ----
@@ -719,7 +783,7 @@ def frequencies(value: object) -> str:
     """How often figures are gathered, such as ``"task=10,energy=60"``."""
     item = "(?:(?:energy|task|filesystem|network)=)?[0-9]{1,9}"
     found = str(_index(value)) if isinstance(value, int) else text(value).strip()
-    if not re.fullmatch(rf"{item}(?:,{item})*", found, re.IGNORECASE):
+    if not re.fullmatch(rf"{item}(?:,{item})*", found, _ASCII):
         msg = f"is no list of intervals: {value!r} (such as 30 or 'task=10,energy=60', seconds)"
         raise ValueError(msg)
     return found
@@ -824,6 +888,7 @@ def user_environment(value: str) -> bool:
 
 
 def _check_variable(name: str) -> None:
-    if not name or "=" in name or "," in name:
+    # A quotation mark is none that --export, or srun in the job, could be told of.
+    if not name or re.search("[=,'\"]", name):
         msg = f"has a variable without a usable name: {name!r}"
         raise ValueError(msg)

@@ -220,7 +220,9 @@ class _Counts:
         if not text[0]:
             msg = f"required_nodes is no list of nodes: {values['required_nodes']!r}"
             raise ValueError(msg)
-        self.nodes = ffi.string(ffi.gc(text[0], lib.slurmpy_xfree)).decode()
+        self.nodes = ffi.string(ffi.gc(text[0], lib.slurmpy_xfree)).decode(
+            "utf-8", "surrogateescape"
+        )
         self.least = max(different[0], self.least) if self.nodes_set else different[0]
         if self.most and self.most < self.least:
             msg = (

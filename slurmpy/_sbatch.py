@@ -74,6 +74,8 @@ _OWN = frozenset(
     ).split()
 )
 
+_ASCII = re.IGNORECASE | re.ASCII
+
 #: What sbatch takes for white space.
 _SPACE = " \t\n\v\f\r"
 
@@ -123,7 +125,7 @@ def read(
     warnings: list[str] = []
     current = 0
     for number, rest in _lines(script, warnings):
-        separator = re.match(r"\s*(?:het|pack)job(?=\s|$)", rest, re.IGNORECASE | re.ASCII)
+        separator = re.match(r"\s*(?:het|pack)job(?=\s|$)", rest, _ASCII)
         line = rest[separator.end() :] if separator else rest
         if separator and component is None:
             msg = (
@@ -286,7 +288,7 @@ def _set_gpus_per_node(found: dict[str, Any], table: _Table, argument: str) -> N
 def _set_gres_flags(found: dict[str, Any], table: _Table, argument: str) -> None:
     option = table.options["--gres-flags"]
     for item in argument.split(","):
-        match = re.fullmatch("(one|multiple)-tasks?-per-sharing", item, re.IGNORECASE)
+        match = re.fullmatch("(one|multiple)-tasks?-per-sharing", item, _ASCII)
         if match:
             _keep(found, option.sibling("gres_tasks_per_sharing"), match[1])
         else:

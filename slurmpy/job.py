@@ -227,7 +227,7 @@ class Job(Record):
             msg = f"a job id is an int, not {type(job_id).__name__}: {job_id!r}"
             raise TypeError(msg)
         if not 0 < number <= _MAX_ID:
-            msg = f"no job id: {number} (ids go from 1 to {_MAX_ID})"
+            msg = f"no job id: {_convert.shown(number)} (ids go from 1 to {_MAX_ID})"
             raise ValueError(msg)
         self._id = number
         self._cluster = _runtime.cluster_name()

@@ -71,9 +71,11 @@ def step_numbers(name: object) -> tuple[int, int]:
     elif isinstance(name, bool) or not hasattr(name, "__index__"):
         msg = f"a step id is an int or a str, not {type(name).__name__}: {name!r}"
         raise TypeError(msg)
-    if number is None or not (0 <= number <= lib.SLURM_MAX_NORMAL_STEP_ID or number in _NAMES):
+    is_named = number in _NAMES and component == lib.NO_VAL
+    if number is None or not (0 <= number <= lib.SLURM_MAX_NORMAL_STEP_ID or is_named):
+        shown = repr(name) if isinstance(name, str) else _convert.shown(operator.index(number))
         msg = (
-            f"no step id: {name!r} (a number from 0 on, 'batch', 'extern', 'interactive' or "
+            f"no step id: {shown} (a number from 0 on, 'batch', 'extern', 'interactive' or "
             "'pending'; '0+1' for a component of a heterogeneous step)"
         )
         raise ValueError(msg)
@@ -286,7 +288,8 @@ class JobStep(Record):
     def cluster(self) -> str | None:
         """Cluster that the job is on."""
         ptr, owner = self._record
-        text: str = ffi.string(ptr.cluster).decode() if ptr.cluster else ""
+        name = ffi.string(ptr.cluster) if ptr.cluster else b""
+        text: str = name.decode("utf-8", "surrogateescape")
         return text or owner.cluster
 
     network = _step.text("network", "Specification of the network.")
@@ -541,7 +544,7 @@ class JobStep(Record):
     def _of(self) -> Any:
         """The same as C has it."""
         name = self._in_cluster
-        return ffi.NULL if name is None else name.encode()
+        return ffi.NULL if name is None else name.encode("utf-8", "surrogateescape")
 
     def _do(self, what: str, call: Any, *args: object) -> None:
         """Makes a call for the step."""

@@ -506,7 +506,8 @@ class JobSubmitDescription(_Description):
     memory_per_cpu: Option[Amount] = fixed(
         "--mem-per-cpu",
         "Memory for each CPU; as ``memory_per_node``.",
-        _parse.memory(lib.MEM_PER_CPU - 1),
+        # With its bit, the two highest would be the marks for "not set" and "no limit".
+        _parse.memory(lib.MEM_PER_CPU - 3),
         "int | str",
         _put.memory_per_cpu,
         member="pn_min_memory",

@@ -159,6 +159,14 @@ def test_what_is_no_number_of_a_job_is_not_looked_for(number: str) -> None:
     assert cli(env, "job", number, status=1).startswith(f"slurmpy: {shown} is no job id")
 
 
+def test_a_moment_beyond_the_calendar(slurm_cluster: LocalCluster) -> None:
+    job = slurmpy.JobSubmitDescription(script="#!/bin/sh\ntrue", begin_time=2**62).submit()
+    try:
+        assert re.search(rf"(?m)^\w+ +{2**62}$", cli(slurm_cluster.env, "job", str(job)))
+    finally:
+        slurmpy.Job(job).cancel()
+
+
 def test_a_step(slurm_cluster: LocalCluster) -> None:
     script = ("--array=7", "--mem=10", "--output=/dev/null", "--wrap", "sleep 60")
     array = slurm_cluster.run("sbatch", "--parsable", *script).strip()

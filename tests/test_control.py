@@ -553,7 +553,9 @@ def test_name_of_a_task() -> None:
             _ = job.id
 
 
-@pytest.mark.parametrize("name", ["", "one", "123_", "_4", "123_[1-", "123+", "123_4x", "123 4"])
+@pytest.mark.parametrize(
+    "name", ["", "one", "123_", "_4", "123_[1-", "123+", "123_4x", "123 4", "0_1"]
+)
 def test_text_that_names_no_job(name: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(name))):
         Job(name)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slurmpy import UNLIMITED, Unlimited, _convert
+from slurmpy import UNLIMITED, Job, JobStep, Unlimited, _convert
 from slurmpy._ffi import lib
 
 # How long an example takes depends on what else the machine does.
@@ -570,7 +570,21 @@ def test_unlimited_reads_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["12_", "12_,", "12_:-", "12_[]", "12_1-9:0", "12_99999999", "x", "12+"]
+    "text",
+    [
+        "12_",
+        "12_,",
+        "12_:-",
+        "12_[]",
+        "12_1-9:0",
+        "12_99999999",
+        "x",
+        "12+",
+        "0_1",
+        "00+1",
+        "4294967294_1",
+        "9999999999_[1-2]",
+    ],
 )
 def test_names_that_slurm_does_not_know(text: str) -> None:
     with pytest.raises(ValueError, match="no name of a job"):
@@ -583,3 +597,65 @@ def test_tasks_of_a_name() -> None:
     assert _convert.tasks(12) == []
     with pytest.raises(ValueError, match="more tasks than"):
         _convert.tasks("12_[0-9999999]")
+
+
+def test_too_many_tasks_are_not_made_before_they_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_convert, "_MOST_TASKS", 5)
+    assert len(_convert.tasks("1_[0-3,8]")) == 5
+    made: list[int] = []
+
+    class Seen(str):
+        __slots__ = ()
+
+        def __format__(self, spec: str) -> str:
+            made.append(1)
+            return str(self)
+
+        def partition(self, sep: str) -> tuple[Seen, str, str]:
+            first, found, rest = super().partition(sep)
+            return Seen(first), found, rest
+
+        def __str__(self) -> Seen:
+            return self
+
+    with pytest.raises(ValueError, match="more tasks than"):
+        _convert.tasks(Seen("1_[0-3,0-3]"))
+    assert len(made) <= 1  # the message itself
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cpu", {"cpu": 1}),
+        ("cpu=,mem=1x,node=1", {"cpu=": 1, "mem=1x": 1, "node": 1}),
+        ("cpu=2,,billing=1.5", {"cpu": 2, "billing=1.5": 1}),
+        (f"cpu={LONG}", {f"cpu={LONG}": 1}),
+    ],
+)
+def test_tres_of_no_known_form_stay(text: str, expected: dict[str, int]) -> None:
+    assert _convert.tres(text) == expected
+
+
+def test_numbers_of_thousands_of_digits_are_not_written_out() -> None:
+    assert _convert.shown(2**256 - 1) == str(2**256 - 1)
+    assert _convert.shown(-(2**256)) == "a number of 257 bits"
+    with pytest.raises(ValueError, match="no job id: a number of 20001 bits"):
+        Job(2**20_000)
+    with pytest.raises(ValueError, match="no step id: a number of 20001 bits"):
+        JobStep(12, 2**20_000)
+    for number in (2**20_000, -(2**20_000)):
+        with pytest.raises(ValueError, match="a number of 20001 bits"):
+            _convert.signal_number(number)
+
+
+@pytest.mark.parametrize("name", ["\u017figkill", "hup\u0131", "s\u0131gint"])
+def test_letters_whose_upper_case_is_one_of_ascii(name: str) -> None:
+    with pytest.raises(ValueError, match="no signal"):
+        _convert.signal_number(name)
+
+
+def test_an_id_of_thousands_of_digits_is_refused_as_such() -> None:
+    with pytest.raises(ValueError, match=r"no job id: '9{5000}'"):
+        _convert.job_ids(f"1,{LONG}")

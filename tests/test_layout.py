@@ -560,3 +560,29 @@ def test_text_gives_back_what_is_meant(node: tuple[str, dict[str, Gres]]) -> Non
     assert found == model
     assert list(found) == list(model)
     assert resources(text) == model
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gpu:x(IDX:0)", {"gpu:x(IDX:0)": {"count": 1, "indexes": [0]}}),
+        ("gpu:2(IDX:a,1,-,2-)", {"gpu": {"count": 2, "indexes": [1, 2]}}),
+        ("gpu(CNT:)", {"gpu(CNT:)": {"count": 1, "indexes": []}}),
+        ("gpu:2", {}),
+        ("(IDX:0)", {}),
+        ("gpu:1(IDX:0(", {}),
+    ],
+)
+def test_text_of_no_known_form(text: str, expected: dict[str, Gres]) -> None:
+    assert _layout.gres(text) == expected
+
+
+def test_a_range_without_end_takes_no_memory_without_end() -> None:
+    found = _layout.gres("gpu:2(IDX:7-999999999999)")
+    assert found["gpu"]["indexes"] == list(range(7, 2**16 + 8))
+
+
+def test_names_of_nodes_that_are_no_text() -> None:
+    from slurmpy._ffi import ffi
+
+    assert _layout.hosts(ffi.new("char[]", b"n\xff[1-2]")) == ["n\udcff1", "n\udcff2"]

@@ -692,6 +692,7 @@ def test_step_ids(given_id: int | str, step_id: int | str) -> None:
         (12, "9" * 5000, {}, ValueError, "no step id"),
         (12, 2**32, {}, ValueError, "no step id"),
         (12, 0xFFFFFFF1, {}, ValueError, "no step id"),
+        (12, "4294967293+14", {}, ValueError, "no step id"),
         (12, 1.0, {}, TypeError, "an int or a str, not float"),
         (12, True, {}, TypeError, "an int or a str, not bool"),
         (12, None, {}, TypeError, "an int or a str, not NoneType"),

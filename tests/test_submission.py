@@ -832,6 +832,9 @@ def test_lines_for_other_programs_are_named() -> None:
         ("--mail-type=SOME", "mail_types"),
         ("--gres-flags=any", "gres_binding"),
         ("--get-user-env=junk", "--get-user-env takes "),
+        ("-n 1_0", "ntasks .*whole number"),
+        ("--ntasks=\u0663", "ntasks .*whole number"),
+        ("--gres-flags=one-ta\u017fk-per-sharing", "gres_binding"),
     ],
 )
 def test_malformed_lines(line: str, words: str) -> None:
@@ -1329,6 +1332,31 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"begin_time": "now+1wee\u212a"}, "no time"),
     ({"begin_time": "16:00\u00a0tomorrow"}, "no time"),
     ({"kill_on_node_fail": "perhaps"}, "True or False"),
+    # What the fuzzer has found: see docs/fuzzing.md.
+    ({"memory_per_node": "3\u212a"}, "no amount of memory"),
+    ({"nodes": "1\u212a"}, "no number of nodes"),
+    ({"accounting_gather_frequency": "ta\u017fk=3"}, "no list of intervals"),
+    ({"distribution": "bloc\u212a"}, "no distribution"),
+    ({"profile_types": "tas\u212a"}, "profile_types has to be made of"),
+    ({"signal": "\u017figusr1"}, "no signal"),
+    ({"time_limit": "1-:5"}, "no duration"),
+    ({"time_limit": 35_791_395}, "number from 1 to 35791394"),
+    ({"delay_boot_time": 35_791_395}, "number from 0 to 2147483647"),
+    ({"begin_time": "1000-01-01"}, "begin_time has to be a number from"),
+    ({"begin_time": 999_999}, "begin_time has to be a number from"),
+    ({"deadline": 2**32 - 2}, "which Slurm takes for no time"),
+    ({"begin_time": "uts4294967295"}, "which Slurm takes for no time"),
+    ({"array": "1-3%4294967297"}, "number from 0 to 4294967293"),
+    ({"dependencies": "afterok:4294967297"}, "4294967297, which is no job id"),
+    ({"dependencies": {"afterok": [1, 2**32 + 1]}}, "4294967297, which is no job id"),
+    ({"dependencies": "afterok:1:0"}, "0, which is no job id"),
+    ({"dependencies": "after:1_2+71582789"}, "71582789 minutes"),
+    ({"memory_per_cpu": 2**63 - 2}, "memory_per_cpu has to be a number"),
+    ({"required_nodes": "n" + "[0-9]" * 12}, "stand for more than 65536 nodes"),
+    ({"excluded_nodes": "n1,n" + "[0-9,a]" * 12}, "stand for more than 65536 nodes"),
+    ({"environment": {"A'B": "1"}}, "usable name"),
+    ({"ntasks": 2**20_000}, "not a number of 20001 bits"),
+    ({"time_limit": -(2**20_000)}, "less than 0: a number of 20001 bits"),
 ]
 if MAJOR >= "24.11":
     WRONG += [({"ntasks_per_core": 2, "threads_per_core": 1}, "threads_per_core only 1")]
@@ -1382,6 +1410,25 @@ def test_wrong_types_are_not_sent(slurm: Slurm, values: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("slurm")
+@pytest.mark.timeout(30)
+def test_a_long_text_is_no_time() -> None:
+    """With a search for a date in it, which was quadratic, it took two minutes."""
+    with pytest.raises(ValueError, match="no time"):
+        JobSubmitDescription(script=SCRIPT, begin_time="25:" + "0" * 100_000).submit()
+
+
+def test_names_of_nodes_that_are_no_text(slurm: Slurm) -> None:
+    job = JobSubmitDescription(script=str(slurm.script), required_nodes="n\udcff")
+    with pytest.raises(RPCError):
+        job.submit()
+
+
+def test_several_brackets_that_are_few_nodes(slurm: Slurm) -> None:
+    job = JobSubmitDescription(script=str(slurm.script), excluded_nodes="x[1-2][0-3,7]")
+    with pytest.raises(RPCError):
+        job.submit()
+
+
 def test_a_script_that_is_not_there(tmp_path: Path) -> None:
     for script in (tmp_path / "none.sh", str(tmp_path / "none.sh"), "none.sh"):
         with pytest.raises(FileNotFoundError, match=r"none\.sh"):

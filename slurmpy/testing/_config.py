@@ -108,6 +108,10 @@ def check_text(name: str, value: object) -> str:
     """Refuse what is not text."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if re.search("[\0\ud800-\udfff]", value):
+        raise ValueError(f"{name} has what no file of Slurm's can have: {value!r}")
+    if value.rstrip(" \t\r\n").endswith("\\"):
+        raise ValueError(f"{name} ends with a backslash, which would join the next line: {value!r}")
     return value
 
 
@@ -116,7 +120,7 @@ def pairs(name: str, text: object) -> dict[str, str]:
     found = {}
     for word in check_text(name, text).split():
         key, equals, value = word.partition("=")
-        if not key or not equals:
+        if not key or not equals or value.endswith("\\"):
             raise ValueError(f"{name}: {word!r} should be Key=value, with no space around the '='")
         found[key] = value
     return found
@@ -246,8 +250,11 @@ class Config:
             stripped = entry.strip()
             if stripped and not stripped.startswith("#"):
                 key = re.split(r"[\s=]", stripped, maxsplit=1)[0].lower()
-                if key in ours:
-                    raise ValueError(f"extra_conf: LocalCluster sets {ours[key]} itself")
+                # Slurm reads all pairs of a line.
+                others = re.findall(r"\s([\w.]+)[ \t]*[-+*/]?=", stripped)
+                for it in (key, *map(str.lower, others)):
+                    if it in ours:
+                        raise ValueError(f"extra_conf: LocalCluster sets {ours[it]} itself")
                 read.append((key, stripped))
         return read
 
