@@ -49,10 +49,10 @@ except ImportError as error:
     )
     raise ImportError(msg) from error
 
-__all__ = ["MAJOR", "ffi", "has_members", "lib"]
+__all__ = ["MAJOR", "MAJORS", "ffi", "has_members", "lib"]
 
 #: Slurm's majors in the order of the numbers in libslurm's file name, from libslurm.so.38 on.
-_MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
+MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
 _FIRST_SONAME = 38
 
 
@@ -79,7 +79,7 @@ def _check() -> None:
     """Holds the library that was loaded against the headers of the build."""
     number = lib.slurm_api_version() >> 16
     index = number - _FIRST_SONAME
-    loaded = _MAJORS[index] if 0 <= index < len(_MAJORS) else f"unknown (libslurm.so.{number})"
+    loaded = MAJORS[index] if 0 <= index < len(MAJORS) else f"unknown (libslurm.so.{number})"
     if loaded != MAJOR:
         msg = (
             f"slurmpy was built with the headers of Slurm {MAJOR}, and the libslurm that is "

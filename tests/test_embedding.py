@@ -271,7 +271,7 @@ def test_nothing_is_printed(slurm_cluster: LocalCluster, tmp_path: Path, listene
     assert "ESLURM_INVALID_PARTITION_NAME" in no_partition
     assert "unge" in no_munge
     assert bool(words) is (listened == "listened to")
-    assert all("unge" in line for line in words)
+    assert any("unge" in line for line in words) is bool(words)
 
 
 @pytest.mark.slow
