@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import slurmpy
 from slurmpy._ffi import MAJORS
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def since() -> dict[str, dict[str, str]]:
     """The first major of each attribute, by class; empty where every major has it."""
-    fields = {
+    fields: dict[str, Mapping[str, Any]] = {
         "Job": slurmpy.Job.fields,
         "JobStep": slurmpy.JobStep.fields,
         "JobSubmitDescription": slurmpy.JobSubmitDescription.options,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,11 @@ TABLE = Path(__file__).parent.parent / "docs" / "versions_table.py"
 
 
 def load_table() -> Any:  # noqa: ANN401 - a module of the documentation
-    spec = spec_from_file_location("versions_table", TABLE)
+    loader = SourceFileLoader("versions_table", str(TABLE))
+    spec = spec_from_loader(loader.name, loader)
     assert spec is not None
-    assert spec.loader is not None
     module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 
