@@ -29,6 +29,7 @@ typedef struct {
 	int error;
 	int timed_out;
 	char text[8192];
+	int can_catch;
 	...;
 } slurmpy_trial_t;
 
@@ -36,7 +37,7 @@ int slurmpy_trial_start(slurmpy_trial_t *trial, const char *conf);
 int slurmpy_trial_step(slurmpy_trial_t *trial);
 void slurmpy_trial_end(slurmpy_trial_t *trial);
 
-void slurmpy_init(const char *conf);
+void slurmpy_init(const char *conf, const slurmpy_trial_t *trial);
 void slurmpy_fini(void);
 void slurmpy_after_fork(void);
 

@@ -66,8 +66,9 @@ static const char *slurmpy_reason_string(uint32_t reason)
  *
  * libslurm prints its messages to stderr, which is the host's. They go to a file in memory
  * instead, from which they are taken into exceptions and the log. The options are passed by
- * value and their struct is private: it has these members in 22.05 and one more in 24.11 to
- * 26.05. Where it was not checked, the messages stay where they are. */
+ * value and their struct is private: it has these members in 22.05 and one more from 23.02 on,
+ * which came with scrun. A struct of the wrong size would end the process, so that it is tried
+ * first in one of its own; where that fails, the messages stay where they are. */
 
 static int slurmpy_messages = -1;
 static struct stat slurmpy_messages_status;
@@ -83,8 +84,6 @@ static int slurmpy_messages_are_ours(void)
 	       status.st_ino == slurmpy_messages_status.st_ino;
 }
 
-#if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0) || \
-	SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
 typedef struct {
 	int stderr_level;
 	int syslog_level;
@@ -92,23 +91,63 @@ typedef struct {
 	bool prefix_level;
 	bool buffered;
 	bool raw;
-#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(24,11,0)
+#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,2,0)
 	int logfile_format;
 #endif
 } slurmpy_log_options_t;
 
 extern int slurm_log_alter_with_fp(slurmpy_log_options_t options, int facility, FILE *file);
+extern int slurm_error(const char *format, ...);
+
+/* Levels: 0 is quiet; 1 is what ends the process, which has its last words on stderr; 2 is
+ * errors. */
+static const slurmpy_log_options_t slurmpy_log_options = {
+	.stderr_level = 1, .logfile_level = 2, .prefix_level = true
+};
+
+/* Whether the messages can be caught: 0 until a trial has found out, then 1 or -1. */
+static int slurmpy_can_catch = 0;
+
+/* In the child of a trial. */
+static int slurmpy_try_to_catch(void)
+{
+	struct stat status = { .st_size = 0 };
+	int fd = memfd_create("slurmpy", MFD_CLOEXEC);
+	FILE *file;
+	pid_t child;
+
+	if (fd < 0)
+		return -1;
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_DUMPABLE, 0);
+		alarm(5);
+		file = fdopen(fd, "a");
+		if (file) {
+			slurm_log_alter_with_fp(slurmpy_log_options, 0, file);
+			slurm_error("slurmpy");
+		}
+		_exit(0);
+	}
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	fstat(fd, &status);
+	close(fd);
+	return status.st_size > 0 ? 1 : -1;
+}
 
 static FILE *slurmpy_messages_file;
 static pthread_mutex_t slurmpy_messages_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void slurmpy_catch_messages(void)
 {
-	/* Levels: 0 is quiet, 2 is errors. */
-	slurmpy_log_options_t options = { .logfile_level = 2, .prefix_level = true };
 	FILE *file;
 	int fd;
 
+	if (slurmpy_can_catch != 1)
+		return;
 	pthread_mutex_lock(&slurmpy_messages_lock);
 	if (slurmpy_messages_are_ours())
 		goto done;
@@ -126,7 +165,7 @@ static void slurmpy_catch_messages(void)
 		goto done;
 	}
 	fstat(fd, &slurmpy_messages_status);
-	slurm_log_alter_with_fp(options, 0, file);
+	slurm_log_alter_with_fp(slurmpy_log_options, 0, file);
 	slurmpy_messages_file = file;
 	slurmpy_messages = fd;
 done:
@@ -148,15 +187,6 @@ static void slurmpy_part_messages(void)
 		fstat(slurmpy_messages, &slurmpy_messages_status);
 	close(fd);
 }
-#else
-static void slurmpy_catch_messages(void)
-{
-}
-
-static void slurmpy_part_messages(void)
-{
-}
-#endif
 
 /* What was said during the last call of this thread; what other threads' calls say at the
  * same time cannot be told from it. */
@@ -629,6 +659,7 @@ typedef struct {
 	int text_length;
 	int started;
 	pid_t child;
+	int can_catch;
 	int words;
 	int results;
 	long since;
@@ -639,6 +670,7 @@ typedef struct {
 	int stage;
 	int rc;
 	int error;
+	int can_catch;
 } slurmpy_report_t;
 
 static void slurmpy_child_exit(int status, void *unused)
@@ -649,7 +681,7 @@ static void slurmpy_child_exit(int status, void *unused)
 
 static void slurmpy_child(const char *conf, int words, int results)
 {
-	slurmpy_report_t report = { SLURMPY_NOTHING_DONE, 0, 0 };
+	slurmpy_report_t report = { SLURMPY_NOTHING_DONE, 0, 0, slurmpy_can_catch };
 	job_info_msg_t *jobs = NULL;
 	struct sigaction action;
 	sigset_t none;
@@ -675,6 +707,8 @@ static void slurmpy_child(const char *conf, int words, int results)
 	if (slurmpy_messages_are_ours())
 		dup2(words, slurmpy_messages);
 
+	if (!report.can_catch)
+		report.can_catch = slurmpy_try_to_catch();
 	slurmpy_configure(conf);
 	report.stage = SLURMPY_INITIALISED;
 	if (write(results, &report, sizeof(report)) < 0)
@@ -793,6 +827,7 @@ static int slurmpy_trial_step(slurmpy_trial_t *trial)
 		trial->stage = report.stage;
 		trial->rc = report.rc;
 		trial->error = report.error;
+		trial->can_catch = report.can_catch;
 		trial->since = slurmpy_now_ms();
 	}
 	if (trial->stage == SLURMPY_ANSWERED || !trial->child ||
@@ -817,16 +852,22 @@ static void slurmpy_trial_end(slurmpy_trial_t *trial)
 	close(trial->results);
 }
 
-/* slurm_init leaves SLURM_CONF in the environment, where the host's children would find it. */
-static void slurmpy_init(const char *conf)
+/* After a trial that succeeded. slurm_init leaves SLURM_CONF in the environment, where the
+ * host's children would find it. */
+static void slurmpy_init(const char *conf, const slurmpy_trial_t *trial)
 {
 	const char *before = getenv("SLURM_CONF");
 	char *kept = before ? strdup(before) : NULL;
 
 	pthread_rwlock_wrlock(&slurmpy_configuration);
+	if (!slurmpy_can_catch)
+		slurmpy_can_catch = trial->can_catch;
+	slurmpy_catch_messages();
+	slurmpy_said_from = slurmpy_messages_end();
 	if (slurmpy_ready)
 		slurm_conf_destroy();
 	slurmpy_configure(conf);
+	slurmpy_hear();
 	slurmpy_has_plugins = 1;
 	slurmpy_number++;
 	slurmpy_ready = 1;

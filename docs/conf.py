@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slurmpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+import versions_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +75,7 @@ for _file, _title, _kind in (
 ):
     _text = _table(_title, _kind.values())
     (generated / f"{_file}.md").write_text(_text, encoding="utf-8")
+(generated / "versions.md").write_text(versions_table.table(), encoding="utf-8")
 
 
 def _no_type(_app: Sphinx, what: str, *rest: object) -> None:

@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
+_AGAIN = (
+    "install slurmpy-cffi again, with pip's --no-cache-dir and with SLURM_PREFIX set to the Slurm "
+    "that this machine runs"
+)
+
+
+def _refuse_subinterpreter() -> None:
+    """There is one libslurm in a process, and what two interpreters did to it would be mixed up."""
+    from importlib import import_module
+
+    # Since 3.13, and before. PyPy has neither, and no subinterpreters.
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            msg = (
+                "slurmpy cannot be imported in a subinterpreter, since libslurm is in use once in "
+                "a process: import it in the main interpreter (under mod_wsgi with "
+                "`WSGIApplicationGroup %{GLOBAL}`), or in a process of its own"
+            )
+            raise ImportError(msg)
+        return
+
+
+_refuse_subinterpreter()
+
 try:
     from slurmpy._slurm import ffi, lib
 except ModuleNotFoundError as error:
@@ -12,11 +40,19 @@ except ModuleNotFoundError as error:
         "slurmpy-cffi is installed, or compile it with `pip install --editable .` or `make demo`"
     )
     raise ImportError(msg) from error
+except ImportError as error:
+    if "slurm" not in str(error):
+        raise
+    msg = (
+        "slurmpy does not find in libslurm what it was built with; where Slurm was upgraded since, "
+        f"{_AGAIN} ({error})"
+    )
+    raise ImportError(msg) from error
 
-__all__ = ["MAJOR", "ffi", "has_members", "lib"]
+__all__ = ["MAJOR", "MAJORS", "ffi", "has_members", "lib"]
 
 #: Slurm's majors in the order of the numbers in libslurm's file name, from libslurm.so.38 on.
-_MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
+MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
 _FIRST_SONAME = 38
 
 
@@ -43,12 +79,11 @@ def _check() -> None:
     """Holds the library that was loaded against the headers of the build."""
     number = lib.slurm_api_version() >> 16
     index = number - _FIRST_SONAME
-    loaded = _MAJORS[index] if 0 <= index < len(_MAJORS) else f"unknown (libslurm.so.{number})"
+    loaded = MAJORS[index] if 0 <= index < len(MAJORS) else f"unknown (libslurm.so.{number})"
     if loaded != MAJOR:
         msg = (
             f"slurmpy was built with the headers of Slurm {MAJOR}, and the libslurm that is "
-            f"loaded is of Slurm {loaded}: install slurmpy-cffi again, with SLURM_PREFIX set to "
-            "the Slurm that this machine runs"
+            f"loaded is of Slurm {loaded}: {_AGAIN}"
         )
         raise ImportError(msg)
 

@@ -85,7 +85,8 @@ def arguments(value: object) -> list[str]:
     try:
         return shlex.split(_parse.text(value))
     except ValueError as error:
-        msg = f"are no words of a shell ({error}): {value!r}"
+        # Not which: a script may be handed what nobody else is to see.
+        msg = f"are no words of a shell ({error})"
         raise ValueError(msg) from None
 
 
@@ -559,6 +560,8 @@ def _taken(export: str | list[str]) -> dict[bytes, bytes]:
     variables: dict[bytes, bytes] = {}
     if isinstance(export, str):
         export = _parse.split_export(export) if export != "NONE" else []
+    # What stands after a comma may be part of a value, which nobody else is to see.
+    names_only = not any("=" in item for item in export)
     for item in export:
         name, found, content = item.partition("=")
         if found:
@@ -568,7 +571,8 @@ def _taken(export: str | list[str]) -> dict[bytes, bytes]:
         elif _bytes(name) in os.environb:
             variables[_bytes(name)] = os.environb[_bytes(name)]
         else:
-            msg = f"environment names {name}, which the environment here does not have"
+            which = name if names_only else "a variable"
+            msg = f"environment names {which}, which the environment here does not have"
             raise ValueError(msg)
     return variables
 

@@ -7,7 +7,7 @@ import threading
 
 from slurmpy import _slurm
 from slurmpy._ffi import ffi, lib
-from slurmpy.errors import ConfigurationError, plain, rpc_error
+from slurmpy.errors import ConfigurationError, plain, rpc_error, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,8 +154,8 @@ def _start() -> None:
         _libslurm = (ffi.dlopen(_slurm.__file__, flags), ffi.dlopen(soname, flags))
     config = _config or _default
     path = ffi.NULL if config is None else os.fsencode(config)
-    _try(path)
-    lib.slurmpy_init(path)
+    lib.slurmpy_init(path, _try(path))
+    said()
     name = lib.slurm_conf.cluster_name
     _cluster = ffi.string(name).decode() if name else ""
     _ready = True
@@ -169,8 +169,8 @@ def _stop() -> None:
     lib.slurmpy_fini()
 
 
-def _try(path: object) -> None:
-    """Raises what a trial in a child process ran into."""
+def _try(path: object) -> object:
+    """What a trial in a child process has found out; raises what it ran into."""
     trial = ffi.new("slurmpy_trial_t *")
     try:
         error = lib.slurmpy_trial_start(trial, path)
@@ -185,6 +185,7 @@ def _try(path: object) -> None:
         raise ConfigurationError(_unusable(words, timed_out=bool(trial.timed_out)))
     if trial.rc and lib.SLURM_NO_CHANGE_IN_DATA not in (trial.rc, trial.error):
         raise rpc_error(trial.rc, trial.error, words or "asking the controller")
+    return trial
 
 
 def _unusable(words: str, *, timed_out: bool) -> str:

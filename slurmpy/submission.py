@@ -86,6 +86,10 @@ def _text(value: Any) -> str | None:
     return found or None
 
 
+#: What may have a password in it.
+_SECRET = frozenset(["environment", "script", "script_args"])
+
+
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class _Description:
     """What a description is apart from its attributes."""
@@ -123,9 +127,14 @@ class _Description:
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        """What is set, in the order in which the attributes are documented."""
+        """What is set, in the order in which the attributes are documented.
+
+        What may be nobody else's to see is not shown, since texts like this end in logs.
+        """
         values = ", ".join(
-            f"{name}={self._values[name]!r}" for name in self.options if name in self._values
+            f"{name}={'...' if name in _SECRET else repr(self._values[name])}"
+            for name in self.options
+            if name in self._values
         )
         return f"slurmpy.JobSubmitDescription({values})"
 

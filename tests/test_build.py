@@ -19,6 +19,7 @@ from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import slurmpy
 from slurmpy._ffi import MAJOR, ffi, has_members, lib
 
 # How long an example takes depends on what else the machine does.
@@ -277,6 +278,107 @@ def test_declarations_of_every_major(include: Path, version: str) -> None:
             first, gone = changes.get(member, ("", "99"))
             assert first <= major < gone, f"{struct_name}.{member}"
     assert not {f"function slurm_{name}" for name in UNSTABLE} & set(found)
+
+
+#: Members of what is private to Slurm that are not in all majors, in the same way.
+PRIVATE = {
+    "job_resources_t": {"next_step_node_inx": ("24.11", "99"), "node_ranks": ("26.05", "99")},
+}
+#: What came with a micro version of a major.
+FROM_23_11_6 = {"slurm_selected_step_t", "kill_jobs_resp_job_t", "kill_jobs_resp_msg_t"}
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, set[str]]]:
+    """The members of every struct that is declared, by major."""
+    include = tmp_path_factory.mktemp("include")
+    (include / "slurm").mkdir()
+    (include / "slurm" / "slurm_errno.h").write_text(ERRNO_HEADER)
+    return {
+        version.rpartition(".")[0]: {
+            name.partition(" ")[2]: set(kind.fldnames)
+            for name, kind in parsed(include, version).items()
+            # A typedef and its struct are one.
+            if name.startswith("typedef ") and getattr(kind, "fldnames", None)
+        }
+        for version in VERSIONS
+    }
+
+
+def test_what_a_major_has_is_declared_from_its_first_to_its_last(
+    members: dict[str, dict[str, set[str]]],
+) -> None:
+    """What is declared for one major is declared for each that has it, and for no other."""
+    everywhere: dict[str, set[str]] = {}
+    for structs in members.values():
+        for name, declared in structs.items():
+            everywhere.setdefault(name, set()).update(declared)
+    assert len(everywhere) > 15
+    for major, structs in members.items():
+        for name, declared in everywhere.items():
+            changes = {**CHANGED.get(name, {}), **PRIVATE.get(name, {})}
+            spans = {member: changes.get(member, ("", "99")) for member in declared}
+            expected = {member for member, (first, gone) in spans.items() if first <= major < gone}
+            if name in FROM_23_11_6 and major < "23.11":
+                expected = set()
+            assert structs.get(name, set()) == expected, f"{name} of {major}"
+
+
+#: The files in ``cdefs/`` that are not for a major what they are for the one before it.
+CHANGING: dict[str, set[str]] = {
+    "22.05": set(),
+    "23.02": {"jobs.h", "submit.h"},
+    "23.11": {"control.h"},
+    "24.05": {"submit.h"},
+    "24.11": {"job_resources.h"},
+    "25.05": {"steps.h"},
+    "25.11": {"jobs.h"},
+    "26.05": {"job_resources.h"},
+}
+
+
+def test_every_condition_is_for_a_major_that_changed() -> None:
+    texts = {name: (build.CDEFS / name).read_text(encoding="utf-8") for name in build.HEADERS}
+    for version, before in zip(VERSIONS, [VERSIONS[0], *VERSIONS]):
+        changed = {
+            name
+            for name, text in texts.items()
+            if build.select(text, number(version)) != build.select(text, number(before))
+        }
+        assert changed == CHANGING[version.rpartition(".")[0]], version
+
+
+#: The struct of each class; what came with a major without a member; one member's names.
+STRUCTS = {
+    "Job": "slurm_job_info_t",
+    "JobStep": "job_step_info_t",
+    "JobSubmitDescription": "job_desc_msg_t",
+}
+NO_MEMBER = {"extra": "23.02", "gres_tasks_per_sharing": "24.05"}
+RENAMED = {"tres_alloc_str", "tres_fmt_alloc_str"}
+
+
+@pytest.mark.parametrize("kind", STRUCTS)
+def test_an_attribute_is_there_where_its_members_are(
+    members: dict[str, dict[str, set[str]]], kind: str
+) -> None:
+    """The documentation's table of versions is made from the attributes' ``since``."""
+    found = {major: structs[STRUCTS[kind]] for major, structs in members.items()}
+    anywhere = set().union(*found.values())
+    cls: Any = getattr(slurmpy, kind)
+    attributes = cls.options if kind == "JobSubmitDescription" else cls.fields
+    checked = 0
+    for attribute in attributes.values():
+        named = set(attribute.member.split(", "))
+        named |= RENAMED if named & RENAMED else set()
+        first = attribute.since or "22.05"
+        if attribute.name in NO_MEMBER:
+            assert first == NO_MEMBER[attribute.name]
+        elif named & anywhere:
+            have = {major for major, declared in found.items() if named & declared}
+            assert have == {major for major in found if major >= first}, attribute
+            checked += 1
+    assert checked > len(attributes) / 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,326 @@
+"""Living in somebody else's process: interpreters, descriptors, and a Slurm that is another one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import slurmpy
+from slurmpy._ffi import MAJOR, lib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from slurmpy.testing import LocalCluster
+
+ROOT = Path(__file__).parent.parent
+BUILDER = ROOT / "slurmpy" / "_build_ffi.py"
+SONAME = f"libslurm.so.{lib.slurm_api_version() >> 16}"
+
+
+def python(
+    script: str, *args: object, path: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A script in a process of its own, with this package or the copy of it in another folder."""
+    folder = path or Path(slurmpy.__file__).parent.parent
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, args)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path]), **(env or {})},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+# Subinterpreters
+
+#: How a host makes one: as mod_wsgi does (legacy), or with a lock of its own from 3.12 on.
+SUBINTERPRETERS = {
+    "legacy": """
+        def run(code):
+            interpreter = make("legacy") if NEW else make(isolated=False)
+            made.run_string(interpreter, code)
+            made.destroy(interpreter)
+        """,
+    "isolated": """
+        def run(code):
+            interpreter = make("isolated") if NEW else make(isolated=True)
+            made.run_string(interpreter, code)
+            made.destroy(interpreter)
+        """,
+    "c-api": """
+        def run(code):
+            import _testcapi
+            assert _testcapi.run_in_subinterp(code) == 0
+        """,
+    "concurrent": """
+        def run(code):
+            from concurrent import interpreters
+            interpreter = interpreters.create()
+            interpreter.exec(code)
+            interpreter.close()
+        """,
+}
+NEEDS = {
+    "legacy": ("_interpreters", "_xxsubinterpreters"),
+    "isolated": ("_interpreters", "_xxsubinterpreters"),
+    "c-api": ("_testcapi",),
+    "concurrent": ("concurrent.interpreters",),
+}
+INSIDE = """
+import os, sys
+sys.path[:] = {path!r}
+for _ in range(2):
+    try:
+        import slurmpy
+        found = "imported"
+    except ImportError as error:
+        found = f"ImportError: {{error}}"
+    os.write({fd}, (found + "\\n").encode())
+"""
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="PyPy has no subinterpreters")
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("kind", SUBINTERPRETERS)
+def test_a_subinterpreter_is_refused(slurm_cluster: LocalCluster, kind: str, first: bool) -> None:
+    if not any(find_spec(name) for name in NEEDS[kind]):
+        pytest.skip(f"this Python has none of {', '.join(NEEDS[kind])}")
+    used = "slurmpy.init(sys.argv[1]); slurmpy.Jobs.load()"
+    done = python(
+        "import json, os, sys\n"
+        + ("try:\n    import _interpreters as made\n" if kind in ("legacy", "isolated") else "")
+        + (
+            "except ImportError:\n    import _xxsubinterpreters as made\nmake = made.create\n"
+            if kind in ("legacy", "isolated")
+            else ""
+        )
+        + "NEW = sys.version_info >= (3, 13)\n"
+        + textwrap.dedent(SUBINTERPRETERS[kind])
+        + (f"import slurmpy; {used}\n" if first else "")
+        + "ends = os.pipe()\n"
+        + f"run({INSIDE!r}.format(path=sys.path, fd=ends[1]))\n"
+        + "os.close(ends[1])\n"
+        + f"import slurmpy; {used}\n"
+        + "print(json.dumps([os.read(ends[0], 10000).decode(), slurmpy.Job(1).id]))\n",
+        slurm_cluster.conf,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    said, job_id = json.loads(done.stdout)
+    assert len(said.splitlines()) == 2
+    for line in said.splitlines():
+        for word in ("ImportError: slurmpy", "subinterpreter", "main interpreter", "mod_wsgi"):
+            assert word in line
+    assert job_id == 1
+
+
+# A library that is not the one of the build
+
+
+def build(folder: Path, source: str, change: Callable[[str], str]) -> Path:
+    """A copy of the package, compiled after a change to one of its sources."""
+    pytest.importorskip("setuptools")
+    package = Path(slurmpy.__file__).parent
+    leave = shutil.ignore_patterns("_slurm.*", "__pycache__")
+    shutil.copytree(package, folder / "slurmpy", ignore=leave)
+    shutil.copy(BUILDER, folder / "slurmpy")
+    shutil.copytree(ROOT / "cdefs", folder / "cdefs")
+    path = folder / "cdefs" / source
+    before = path.read_text(encoding="utf-8")
+    after = change(before)
+    assert after != before
+    path.write_text(after, encoding="utf-8")
+    compiling = (
+        "import runpy, sys; runpy.run_path(sys.argv[1])['ffibuilder']().compile(tmpdir=sys.argv[2])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", compiling, folder / "slurmpy" / "_build_ffi.py", folder],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return folder
+
+
+#: At the end of the last source, where all the code is that of the real headers.
+OTHER_NUMBER = "\n#undef SLURM_VERSION_NUMBER\n#define SLURM_VERSION_NUMBER 0x630b00\n"
+
+
+@pytest.fixture(scope="module")
+def other_headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as if it were compiled with the headers of a Slurm 99.11."""
+    folder = tmp_path_factory.mktemp("headers")
+    return build(folder, "layout.c", lambda text: text + OTHER_NUMBER)
+
+
+IMPORTING = """
+import json
+try:
+    import slurmpy
+except ImportError as error:
+    print(json.dumps([type(error).__name__, str(error), str(error.__cause__)]))
+"""
+
+
+@pytest.mark.slow
+def test_headers_of_one_major_and_a_library_of_another(other_headers: Path) -> None:
+    done = python(IMPORTING, path=other_headers)
+    assert (done.returncode, done.stderr) == (0, "")
+    kind, said, cause = json.loads(done.stdout)
+    assert kind == "ImportError"
+    for words in ("headers of Slurm 99.11", f"is of Slurm {MAJOR}", "install slurmpy-cffi again"):
+        assert words in said
+    assert cause == "None"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(SONAME, "libslurm.so.99"), ("slurm_suspend2", "slurm_suspendX")],
+    ids=["file", "function"],
+)
+def test_a_library_that_is_gone(tmp_path: Path, other_headers: Path, old: str, new: str) -> None:
+    """After an upgrade of Slurm there is another file, or another function in it."""
+    shutil.copytree(other_headers / "slurmpy", tmp_path / "slurmpy")
+    (module,) = (tmp_path / "slurmpy").glob("_slurm*.so")
+    compiled = module.read_bytes()
+    name = re.compile(rb"(?<=\0)" + re.escape(old.encode()) + rb"(?=\0)")
+    assert name.search(compiled)
+    assert len(old) == len(new)
+    module.write_bytes(name.sub(new.encode(), compiled))
+    done = python(IMPORTING, path=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    kind, said, cause = json.loads(done.stdout)
+    assert kind == "ImportError"
+    assert new in cause
+    for words in ("slurmpy", "Slurm was upgraded", "install slurmpy-cffi again", new):
+        assert words in said
+
+
+# What Slurm has to say
+
+#: What goes wrong on the way, each with its own words of Slurm's.
+FAILURES = """
+import json, logging, os, sys
+import slurmpy
+
+words = []
+class Keep(logging.Handler):
+    def emit(self, record):
+        words.append(record.getMessage())
+if sys.argv[2] == "listened to":
+    logging.getLogger("slurmpy").addHandler(Keep())
+
+def attempt(call, *args):
+    try:
+        call(*args)
+    except slurmpy.SlurmError as error:
+        return str(error)
+
+text = open(sys.argv[1]).read()
+socket, = [line.partition("socket=")[2] for line in text.splitlines() if "AuthInfo=" in line]
+with open(sys.argv[1] + ".wrong", "w") as file:
+    print(text, "Nonsense=1", sep="\\n", file=file)
+said = [attempt(slurmpy.init, "/nonexistent.conf"), attempt(slurmpy.init, sys.argv[1] + ".wrong")]
+slurmpy.init(sys.argv[1])
+said.append(attempt(slurmpy.Job.load, 999999))
+job = slurmpy.JobSubmitDescription(script="#!/bin/sh", partitions="nonesuch")
+said.append(attempt(job.submit))
+os.rename(socket, socket + ".away")
+try:
+    said.append(attempt(slurmpy.Jobs.load))
+finally:
+    os.rename(socket + ".away", socket)
+slurmpy.fini()
+slurmpy.init(sys.argv[1])
+slurmpy.Jobs.load()
+with open(sys.argv[3], "w") as file:
+    json.dump([said, words], file)
+"""
+
+
+def failures(conf: Path, folder: Path, listened: str, path: Path | None = None) -> tuple[Any, ...]:
+    """What goes wrong, what the log has of it, and what the process says itself."""
+    own = folder / "slurm.conf"
+    shutil.copy(conf, own)
+    done = python(FAILURES, own, listened, folder / "answer", path=path)
+    assert done.returncode == 0, done.stderr
+    said, words = json.loads((folder / "answer").read_text())
+    return said, words, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("listened", ["listened to", "left alone"])
+def test_nothing_is_printed(slurm_cluster: LocalCluster, tmp_path: Path, listened: str) -> None:
+    said, words, printed = failures(slurm_cluster.conf, tmp_path, listened)
+    assert printed == ""
+    missing, wrong, no_job, no_partition, no_munge = said
+    assert "No such file" in missing
+    assert "Nonsense" in wrong
+    assert "ESLURM_INVALID_JOB_ID" in no_job
+    assert "ESLURM_INVALID_PARTITION_NAME" in no_partition
+    assert "unge" in no_munge
+    assert bool(words) is (listened == "listened to")
+    assert any("unge" in line for line in words) is bool(words)
+
+
+@pytest.mark.slow
+def test_a_libslurm_that_wants_other_options_is_survived(
+    slurm_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Its messages stay on stderr: the struct is Slurm's own affair, and no header has it."""
+    condition = "#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,2,0)\n\tint logfile_format;"
+    path = build(
+        tmp_path / "copy",
+        "source.c",
+        lambda text: text.replace(condition, condition.replace(">=", "<")),
+    )
+    said, words, printed = failures(slurm_cluster.conf, tmp_path, "listened to", path)
+    assert "No such file" in said[0]
+    assert "SLURM_PROTOCOL_AUTHENTICATION_ERROR" in said[-1]
+    assert words == []
+    assert "unge" in printed
+
+
+# A controller of another major
+
+
+@pytest.mark.skipif(
+    "SLURMPY_OTHER_CONF" not in os.environ,
+    reason="SLURMPY_OTHER_CONF names no slurm.conf of a running cluster with another Slurm",
+)
+def test_a_controller_of_another_major() -> None:
+    """It understands the call, or refuses it in Slurm's words: at once, and the process goes on."""
+    done = python(
+        """
+        import json, sys, slurmpy
+        said = []
+        for _ in range(2):
+            try:
+                slurmpy.init(sys.argv[1])
+                jobs = slurmpy.Jobs.load()
+                job = slurmpy.JobSubmitDescription(
+                    script="#!/bin/sh", standard_output="/dev/null", working_directory="/tmp"
+                ).submit()
+                slurmpy.Job(job).cancel()
+                said.append(["", ""])
+            except slurmpy.RPCError as error:
+                said.append([error.msg, str(error)])
+        print(json.dumps(said))
+        """,
+        os.environ["SLURMPY_OTHER_CONF"],
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for msg, text in json.loads(done.stdout):
+        assert msg in text
+        assert bool(msg) is bool(text)
