@@ -231,7 +231,8 @@ def job_ids(text: str) -> list[int]:
     """
     ids = []
     for item in text.split(","):
-        item = item.strip()  # noqa: PLW2901 - the same
+        # What C and int() take for space, which is less than what strip() takes by itself.
+        item = item.strip(" \t\n\r\v\f")  # noqa: PLW2901 - the same
         # More digits than any number of C's has would be refused by int(), in words of its own.
         if not (item.isascii() and item.isdigit() and len(item) <= _MOST_DIGITS):
             msg = f"no job id: {item!r} (ids are numbers, separated by commas)"

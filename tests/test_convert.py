@@ -334,6 +334,7 @@ def test_job_ids_round_trip(ids: list[int], separator: str) -> None:
 @example("12_3")
 @example("\u0663")
 @example("\u00b2")
+@example("\x1c0")
 @example(LONG)
 def test_job_ids_of_anything_else_is_a_value_error(text: str) -> None:
     try:
