@@ -12,7 +12,7 @@ WORKERS ?= 3
 INSTALL = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 BUILT_FROM := pyproject.toml setup.py slurmpy/_build_ffi.py $(wildcard cdefs/*)
 
-.PHONY: demo test lint types docs bench build clean
+.PHONY: demo test lint types docs bench memcheck build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -34,6 +34,10 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/nox -s bench -- --jobs $(JOBS)
+
+memcheck: $(VENV)/.dev
+	tools/install-slurm $(PYTHON) memcheck
+	$(BIN)/nox -s memcheck
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist
