@@ -13,7 +13,7 @@ WORKERS ?= 3
 INSTALL = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 BUILT_FROM := pyproject.toml setup.py slurmpy/_build_ffi.py $(wildcard cdefs/*)
 
-.PHONY: demo test matrix lint types docs bench fuzz build clean
+.PHONY: demo test matrix lint types docs bench fuzz memcheck build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -43,6 +43,10 @@ bench: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/nox -s fuzz -- --seconds $(SECONDS)
+
+memcheck: $(VENV)/.dev
+	tools/install-slurm $(PYTHON) memcheck
+	$(BIN)/nox -s memcheck
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist

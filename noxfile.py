@@ -78,3 +78,19 @@ def fuzz(session: nox.Session) -> None:
     session.install(".", *_groups("fuzz"))
     env = {"TMPDIR": tempfile.gettempdir()}
     session.run("python", "fuzz/run.py", *session.posargs, env=env)
+
+
+@nox.session
+def memcheck(session: nox.Session) -> None:
+    """Do valgrind and AddressSanitizer find nothing wrong in its use of memory?"""
+    session.install(".", *_groups("test"))
+    session.chdir(session.create_tmp())
+    env = {"TMPDIR": tempfile.gettempdir()}
+    program = f"{ROOT}/tests/memcheck/run_memcheck.py"
+    session.run("python", program, "valgrind", env=env)
+    # What reads the memory is in cffi. Without the cache, from which others would take it.
+    flags = {"CFLAGS": "-fsanitize=address -g -O1", "LDFLAGS": "-fsanitize=address"}
+    anew = ("--force-reinstall", "--no-deps", "--no-cache-dir")
+    session.install(*anew, "--no-binary=cffi", "cffi", env=flags)
+    session.install(*anew, str(ROOT), env=flags)
+    session.run("python", program, "asan", env=env)

@@ -319,8 +319,16 @@ static void slurmpy_guard_signals(void)
 
 static int slurmpy_same_handling(const struct sigaction *one, const struct sigaction *other)
 {
-	return one->sa_handler == other->sa_handler && one->sa_flags == other->sa_flags &&
-	       memcmp(&one->sa_mask, &other->sa_mask, sizeof(one->sa_mask)) == 0;
+	int number;
+
+	if (one->sa_handler != other->sa_handler || one->sa_flags != other->sa_flags)
+		return 0;
+	/* Not by memcmp(): sa_mask has room for more signals than there are, and nobody has set
+	 * that part. */
+	for (number = 1; number < NSIG; number++)
+		if (sigismember(&one->sa_mask, number) != sigismember(&other->sa_mask, number))
+			return 0;
+	return 1;
 }
 
 static void slurmpy_restore_signals(void)

@@ -23,10 +23,16 @@ from typing import TYPE_CHECKING, Any, Callable
 import pytest
 
 import slurmpy
-from slurmpy import Job, Jobs, _runtime
+from slurmpy import Job, Jobs, JobStep, JobSteps, JobSubmitDescription, _request, _runtime
+from slurmpy._ffi import ffi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from conftest import Other
+
+    from slurmpy._options import Message
 
 HOME = Path(slurmpy.__file__).parents[1]
 PYTHON = {**os.environ, "PYTHONPATH": str(HOME)}
@@ -680,3 +686,234 @@ def test_jobs_made_while_the_collection_is_closed(crowd: Crowd) -> None:
                 _ = job.name
         del threads, make
         assert freed(message)
+
+
+# ---- descriptions ----
+
+
+def build(job: JobSubmitDescription) -> Message:
+    """What is sent of a description."""
+    (message,) = _request.build([job._checked()], job.options)
+    return message
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
+    """Those that were built, each dead as soon as its memory is freed."""
+    made: list[weakref.ref[Any]] = []
+    build = _request.build
+
+    def watched(*args: Any) -> Any:  # noqa: ANN401 - whatever it is given and gives
+        found = build(*args)
+        made.extend(weakref.ref(message.ptr) for message in found)
+        return found
+
+    monkeypatch.setattr(_request, "build", watched)
+    return made
+
+
+def test_a_message_owns_its_texts() -> None:
+    job = JobSubmitDescription(script="#!/bin/sh\ntrue", comment="first", script_args=["a", "b"])
+    message = build(job)
+    job.comment = "second"
+    del job
+    collect()
+    assert ffi.string(message.ptr.comment) == b"first"
+    assert ffi.string(message.ptr.argv[2]) == b"b"
+    assert ffi.string(message.ptr.script) == b"#!/bin/sh\ntrue"
+
+
+def test_nothing_is_kept_of_what_was_sent(messages: list[weakref.ref[Any]]) -> None:
+    job = JobSubmitDescription(script="#!/bin/sh\ntrue", hold=True, comment="sent")
+    Job(job.submit()).cancel()
+    refused = JobSubmitDescription(script="#!/bin/sh\ntrue", partitions="nowhere")
+    with pytest.raises(slurmpy.RPCError):
+        refused.submit()
+    job.dry_run()
+    assert len(messages) == 3
+    collect()
+    assert [message() for message in messages] == [None] * 3
+    assert (job.comment, refused.partitions) == ("sent", "nowhere")
+
+
+def test_cycle_with_a_description_in_it(messages: list[weakref.ref[Any]]) -> None:
+    class Owner:
+        pass
+
+    owner, job = Owner(), JobSubmitDescription(script="#!/bin/sh\ntrue")
+    cycle: dict[str, object] = {"owner": owner, "job": job}
+    cycle["cycle"], cycle["message"] = cycle, build(job)
+    gone = weakref.ref(owner)
+    del owner, job, cycle
+    collect()
+    assert gone() is None
+    assert messages[0]() is None
+
+
+# ---- steps, and all of it where a process forks or ends ----
+
+FORK = """
+import gc, os, sys
+from slurmpy import Job, Jobs, JobSteps, JobSubmitDescription
+
+number = int(sys.argv[1])
+jobs = Jobs.load()
+job, outlives = jobs[number], Jobs.load()[number]
+jobs.load_steps()
+steps = JobSteps.load(number)
+step = JobSteps.load(number)["batch"]
+job.load_stats()
+description = JobSubmitDescription(script="#!/bin/sh\\ntrue", hold=True, comment="both")
+cycle = [jobs, steps, description]
+cycle.append(cycle)
+
+def read():
+    return [outlives.to_dict(), steps.to_dict(), step.to_dict(), job.to_dict(), job.stats.to_dict(),
+            job.pids, description.to_sbatch()]
+
+def without_clock(values):
+    clocks = ("run_time", "run_time_remaining", "elapsed_cpu_time")
+    return [{name: it for name, it in value.items() if name not in clocks}
+            if isinstance(value, dict) else value for value in values]
+
+before = without_clock(read())
+child = os.fork()
+if child == 0:
+    assert without_clock(read()) == before
+    assert JobSteps.load(number).keys() == steps.keys()
+    Job(description.submit()).cancel()
+    jobs.close()
+    if "collects" in sys.argv:
+        del jobs, job, steps, step, outlives, cycle, description
+        gc.collect()
+    # As a child of multiprocessing ends, or one that is left to end by itself.
+    os._exit(0) if "at once" in sys.argv else sys.exit()
+assert os.waitpid(child, 0)[1] == 0
+assert without_clock(read()) == before
+Job(description.submit()).cancel()
+jobs.close()
+print("done")
+"""
+
+EXIT = """
+import sys, threading
+from slurmpy import Jobs, JobSteps, JobSubmitDescription, _request
+
+number = int(sys.argv[1])
+jobs = Jobs.load()
+jobs.load_steps()
+job, steps, taken = jobs[number], JobSteps.load(number), Jobs.load().pop(number)
+description = JobSubmitDescription(script="#!/bin/sh\\ntrue", nodes=1)
+messages = _request.build([description._checked()], description.options)
+view = iter(jobs.items())
+next(view)
+cycle = [jobs, job, steps, description, messages]
+cycle.append(cycle)
+once = threading.Event()
+
+def ask():
+    while True:
+        Jobs([number] * 4).load_stats(threads=2)
+        once.set()
+
+for _ in range(2):
+    threading.Thread(target=ask, daemon=True).start()
+assert once.wait(60)
+print(taken.id, len(steps))
+"""
+
+
+@pytest.fixture(scope="class")
+def cluster(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Other]:
+    with other_cluster({"name": "steps", "nodes": 1}) as tools:
+        yield tools
+
+
+@pytest.fixture(scope="class")
+def number(cluster: Other) -> int:
+    """A job that runs, which has steps."""
+    number = cluster.submit("--mem=20", "--wrap=srun --mem=10 sleep 3000 & wait")
+    deadline = time.monotonic() + 60
+    while not {"batch", 0} <= set(JobSteps.load(number)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return number
+
+
+def again(item: Any) -> Any:  # noqa: ANN401 - of whatever type it is
+    """What comes out of a pickle."""
+    return pickle.loads(pickle.dumps(item))  # noqa: S301 - it is our own
+
+
+def message_of_step(step: JobStep) -> weakref.ref[Any]:
+    """Dead as soon as the memory that Slurm's library filled is freed."""
+    return weakref.ref(step._record[1].message)
+
+
+class TestSteps:
+    """A cluster with a job that runs, which has steps."""
+
+    def test_a_step_outlives_the_others(self, number: int) -> None:
+        steps = JobSteps.load(number)
+        step, message = steps[0], message_of_step(steps[0])
+        values = step.to_dict()
+        del steps
+        assert not freed(message)
+        assert step.to_dict() == values
+        del step
+        assert freed(message)
+
+    def test_a_collection_that_ends_before_its_steps(self, number: int) -> None:
+        jobs = Jobs.load()
+        jobs.load_steps()
+        of_jobs = message_of(jobs)
+        step = jobs[number].steps["batch"]
+        of_steps = message_of_step(step)
+        jobs.close()
+        jobs.close()
+        del jobs
+        # A step does not keep the jobs, and is not closed with them.
+        assert freed(of_jobs)
+        assert not freed(of_steps)
+        assert step.name == "batch"
+        del step
+        assert freed(of_steps)
+
+    def test_a_job_keeps_its_steps(self, number: int) -> None:
+        jobs = Jobs.load()
+        jobs.load_steps()
+        job = jobs[number]
+        message = message_of_step(job.steps[0])
+        del jobs
+        assert not freed(message)
+        assert job.steps[0].job_id == number
+        job.reload()
+        assert freed(message)
+
+    @pytest.mark.parametrize("detach", [copy.copy, copy.deepcopy, again])
+    def test_copies_do_not_keep_the_memory(self, number: int, detach: Callable[[Any], Any]) -> None:
+        steps = JobSteps.load(number)
+        message = message_of_step(steps[0])
+        copies = detach(steps), detach(steps[0])
+        name = steps[0].name
+        del steps
+        assert freed(message)
+        assert [copies[0][0].name, copies[1].name] == [name, name]
+
+    def test_cycle_with_steps_in_it(self, number: int) -> None:
+        steps = JobSteps.load(number)
+        message = message_of_step(steps[0])
+        cycle: list[object] = [steps, steps["batch"]]
+        cycle.append(cycle)
+        del steps, cycle
+        assert freed(message)
+
+    @pytest.mark.parametrize("how", ["", "collects", "at once"])
+    def test_fork_with_all_of_it_at_hand(self, cluster: Other, number: int, how: str) -> None:
+        """What was read before is there in both, and neither frees what is the other's."""
+        assert cluster.python(FORK, str(number), how) == "done\n"
+
+    def test_exit_with_all_of_it_at_hand(self, cluster: Other, number: int) -> None:
+        """Also with calls under way in other threads."""
+        for _ in range(3):
+            assert cluster.python(EXIT, str(number)) == f"{number} 2\n"
