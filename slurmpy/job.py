@@ -418,8 +418,8 @@ class Job(Record):
     resource_sharing = _job.mapped(
         "shared",
         lambda shared: str(_optional_text(lib.slurm_job_share_string(shared))),
-        "How the job shares its nodes: ``OK``, ``NO``, ``YES``, ``USER`` or ``MCS``. In Slurm 26.05, "
-        "scontrol shows two words instead, ``OverSubscribe`` and ``Exclusive``.",
+        "How the job shares its nodes: ``OK``, ``NO``, ``YES``, ``USER`` or ``MCS``. In Slurm "
+        "26.05, scontrol shows two words instead, ``OverSubscribe`` and ``Exclusive``.",
         "str",
     )
     requires_contiguous_nodes = _job.boolean("contiguous", "Whether the nodes must be neighbours.")
