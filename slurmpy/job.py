@@ -8,7 +8,7 @@ import time
 
 from slurmpy import _control, _convert, _runtime
 from slurmpy._control import Target
-from slurmpy._ffi import ffi, lib
+from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._records import (
     Closed,
@@ -418,7 +418,8 @@ class Job(Record):
     resource_sharing = _job.mapped(
         "shared",
         lambda shared: str(_optional_text(lib.slurm_job_share_string(shared))),
-        "How the job shares its nodes: ``OK``, ``NO``, ``YES``, ``USER`` or ``MCS``.",
+        "How the job shares its nodes: ``OK``, ``NO``, ``YES``, ``USER`` or ``MCS``. In Slurm "
+        "26.05, scontrol shows two words instead, ``OverSubscribe`` and ``Exclusive``.",
         "str",
     )
     requires_contiguous_nodes = _job.boolean("contiguous", "Whether the nodes must be neighbours.")
@@ -574,6 +575,9 @@ class Job(Record):
     def memory_per_node(self) -> int | None:
         """Memory on each node; 0 is all of it."""
         ptr, _owner = self._record
+        if ptr.mem_per_tres and MAJOR > "22.05":
+            # Slurm 24.11 and 26.05 write the memory for each GPU here too, whatever else was asked.
+            return None
         memory = _per_node(ptr.pn_min_memory)
         return memory or (None if ptr.mem_per_tres else memory)
 

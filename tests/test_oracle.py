@@ -8,6 +8,7 @@ nothing with slurmpy. docs/oracle.md lists the attributes that no job here can s
 from __future__ import annotations
 
 import builtins
+import grp
 import json
 import os
 import pwd
@@ -94,7 +95,7 @@ class Tools:
             if job in squeue and job in as_json
         }
 
-    def wait(self, wanted: Mapping[int, str], *, at_most: float = 40) -> None:
+    def wait(self, wanted: Mapping[int, str], *, at_most: float = 60) -> None:
         """Wait until each job is in the state that is wanted of it."""
         deadline = time.monotonic() + at_most
         while True:
@@ -139,6 +140,8 @@ WHOLE_LINE = re.compile(
     r"\s*(Command|WorkDir|Comment|AdminComment|SystemComment|StdErr|StdIn|StdOut|BurstBuffer"
     r"|Container|SubmitLine|Extra|MailUser)=(.*)"
 )
+# 24.11 has a letter too many in it, 26.05 has not.
+KILL_ON_INVALID = "KillOInInvalidDependent" if MAJOR < "25.05" else "KillOnInvalidDependent"
 PAIR = re.compile(r"([A-Za-z]\S*?)=(.*?)(?= [A-Z]\S*=|$)")
 
 
@@ -159,12 +162,7 @@ def read_scontrol(text: str) -> dict[str, str]:
             if name:
                 record["JobName"] = after
     # One flag is written right behind the other up to 23.11, and with a comma since.
-    for flag in (
-        "GresEnforceBind",
-        "GresOneTaskPerSharing",
-        "KillOInInvalidDependent",
-        "SpreadJob",
-    ):
+    for flag in ("GresEnforceBind", "GresOneTaskPerSharing", KILL_ON_INVALID, "SpreadJob"):
         found = re.search(rf"\b\S*{flag}=(Yes|No)", text)
         if found:
             record[flag] = found[1]
@@ -297,7 +295,23 @@ def choice(shown: str | None, if_yes: str, if_no: str) -> str | None:
 
 def max_nodes(job: Shown) -> int | None:
     """The upper end of a range of nodes."""
+    if MAJOR >= "24.11":
+        # A job has one from the beginning there, and scontrol shows it only while the job waits.
+        return counted(job, "max_nodes") or None
     return number(job.scontrol["NumNodes"].partition("-")[2])
+
+
+def sharing(job: Shown) -> str:
+    """How a job shares its nodes, in one word."""
+    word = job.scontrol["OverSubscribe"]
+    if MAJOR < "26.05":
+        return word
+    # There are two words for it. The first is NO as well for a job that leaves it to the partition,
+    # in which case it was OK before.
+    exclusive = job.scontrol["Exclusive"]
+    if exclusive == "NO":
+        return "YES" if word == "YES" else "OK"
+    return "NO" if exclusive == "NODE" else exclusive
 
 
 def single_task(job: Shown) -> int | None:
@@ -385,7 +399,7 @@ ROWS: dict[str, Callable[[Shown], Any]] = {
     "ntasks_per_gpu": lambda job: number(job.scontrol.get("NtasksPerTRES")),
     "delay_boot_time": lambda job: minutes(job.scontrol["DelayBoot"]),
     "reservation": lambda job: text(job.scontrol.get("Reservation")),
-    "resource_sharing": lambda job: job.scontrol["OverSubscribe"],
+    "resource_sharing": sharing,
     "requires_contiguous_nodes": lambda job: yes(job, "Contiguous"),
     "licenses": lambda job: listed(job.scontrol["Licenses"]),
     "network": lambda job: text(job.scontrol["Network"]),
@@ -443,13 +457,16 @@ ROWS: dict[str, Callable[[Shown], Any]] = {
         job.scontrol.get("GresOneTaskPerSharing"), "one", "multiple"
     ),
     "kill_on_invalid_dependency": lambda job: {"Yes": True, "No": False, None: None}[
-        job.scontrol.get("KillOInInvalidDependent")
+        job.scontrol.get(KILL_ON_INVALID)
     ],
     "spreads_over_nodes": lambda job: "SpreadJob" in job.scontrol,
     "is_cronjob": lambda job: "CronJob" in job.scontrol,
     "cronjob_time": lambda job: text(job.scontrol.get("CrontabSpec", "").strip('"')),
 }
 
+
+# What tasks of one job may share, or not, where sbatch takes an option for it.
+SHARDS = "NodeName=n[1-4] Name=shard Count=4\n" if MAJOR >= "24.05" else ""
 
 OPTIONS = {
     "name": "oracle",
@@ -458,9 +475,10 @@ OPTIONS = {
     "cpus": 16,
     "memory": 8000,
     "gpus": {"tesla": 2},
-    "gres_conf": "NodeName=n[1-4] Name=nic Count=4",
+    "gres_conf": "NodeName=n[1-4] Name=nic Count=4\n" + SHARDS,
     "node_options": (
-        "Features=red,blue,green TmpDisk=1000 Sockets=2 CoresPerSocket=8 Gres=gpu:tesla:2,nic:4"
+        "Features=red,blue,green TmpDisk=1000 Sockets=2 CoresPerSocket=8"
+        f" Gres=gpu:tesla:2,nic:4{',shard:4' if SHARDS else ''}"
     ),
     "partitions": {
         "debug": "",
@@ -470,7 +488,6 @@ OPTIONS = {
     },
     "extra_conf": """
         AllowSpecResourcesUsage=yes
-        GresTypes=gpu,nic
         Licenses=matlab:10,ansys:10
         MCSPlugin=mcs/account
         MCSParameters=ondemand
@@ -480,8 +497,16 @@ OPTIONS = {
         RebootProgram=/bin/true
         ScronParameters=enable
     """
-    # Without which newer majors refuse to be told of sharing.
-    + ("SelectTypeParameters=CR_Core_Memory,MULTIPLE_SHARING_GRES_PJ" if MAJOR >= "24.05" else ""),
+    + (
+        # Without which newer majors refuse to be told of sharing, and of ports.
+        """
+        GresTypes=gpu,nic,shard
+        MpiParams=ports=61000-61010
+        SelectTypeParameters=CR_Core_Memory,MULTIPLE_SHARING_GRES_PJ
+        """
+        if MAJOR >= "24.05"
+        else "GresTypes=gpu,nic"
+    ),
 }
 
 # One job each; a held job shows what it asks for, and needs no node.
@@ -623,12 +648,19 @@ HELD: tuple[tuple[str, ...], ...] = (
 )
 
 
+ONE_TASK = "--gres-flags=one-task-per-sharing"
+
 # What came after 22.05.
 NEWER: tuple[tuple[tuple[int, int], tuple[str, ...]], ...] = (
     ((23, 2), ("--extra=more", "--container-id=bundle")),
     ((23, 11), ("--gpus=2", "--tres-bind=gres/gpu:closest", "--tres-per-task=cpu=2")),
     ((24, 5), ("--gres=gpu:2", "--gres-flags=multiple-tasks-per-sharing")),
+    ((24, 5), ("--ntasks=1", "--tres-per-task=gres/shard:1", ONE_TASK)),
+    # Only where slurmstepd manages the steps, for which the help has no option.
+    ((24, 5), ("--stepmgr", "--resv-ports")),
     ((24, 11), ("--oom-kill-step=1",)),
+    ((26, 5), ("--container=/bundles/one", "--container-type=oci")),
+    ((26, 5), ("--nodes=2", "--segment=1", "--spread-segments")),
 )
 
 # Options of sbatch that are about sbatch itself, or that need what is not here.
@@ -662,6 +694,10 @@ function slurm_bb_get_status(...) return slurm.SUCCESS end
 """
 
 
+# Every Linux has these two. It cannot be nobody: 26.05 lets that user do nothing at all.
+OTHER_USER, OTHER_GROUP = "daemon", "bin"
+
+
 def open_accounts(tools: Tools) -> None:
     """Let everybody who submits have an account, a QOS and a wckey that others have not."""
     me = pwd.getpwuid(os.geteuid()).pw_name
@@ -672,7 +708,7 @@ def open_accounts(tools: Tools) -> None:
         f"modify user {me} set qos+=urgent",
     ]
     if ROOT:
-        commands.append("add user nobody account=test defaultaccount=test wckey=test")
+        commands.append(f"add user {OTHER_USER} account=test defaultaccount=test wckey=test")
     tools.run("sacctmgr", "--immediate", stdin="\n".join(commands))
 
 
@@ -695,8 +731,8 @@ def submit_as_user(tools: Tools, script: Path) -> list[int]:
     """Jobs that root must not have: those with a burst buffer."""
     options = ["--chdir=/", "--bb=#BB_LUA persistent"]
     if ROOT:
-        other = pwd.getpwnam("nobody")
-        options += [f"--uid={other.pw_uid}", f"--gid={other.pw_gid}"]
+        user, group = pwd.getpwnam(OTHER_USER).pw_uid, grp.getgrnam(OTHER_GROUP).gr_gid
+        options += [f"--uid={user}", f"--gid={group}"]
     return [
         tools.sbatch(*options, "--hold", str(script)),
         tools.sbatch(*options, str(script)),
@@ -739,7 +775,7 @@ def submit_ended(tools: Tools) -> dict[int, str]:
 
 def submit_waiting(tools: Tools, script: Path, held: list[int], failed: int) -> list[int]:
     """Jobs that wait for resources, for a time and for other jobs."""
-    tasks = wrapped(tools, SLEEP, "--array=0-2%2", "--output=%A.%a.%x")
+    tasks = wrapped(tools, SLEEP, "--array=0-3%3", "--output=%A.%a.%x")
     conditions = (
         f"afterok:{held[0]}:{held[1]},afterany:{tasks}_1,singleton",
         f"after:{held[0]}+5?afternotok:{tasks}_*",
@@ -761,20 +797,23 @@ def make_jobs(tools: Tools) -> None:
     """Make the jobs, and wait until each is in the state that it is meant for."""
     script = tools.folder / "job.sh"
     script.write_text(f"#!/bin/sh\n{SLEEP}\n")
+    # A job's arguments are part of its command in 22.05, but not in 24.11: a second script it is.
+    another = shutil.copy(script, tools.folder / "another job.sh")
     open_accounts(tools)
     reserve(tools, "later1", "later2")
 
     suspended = [wrapped(tools, SLEEP), wrapped(tools, SLEEP, "--ntasks=2")]
     resumed = wrapped(tools, SLEEP)
-    cancelled = [wrapped(tools, SLEEP), tools.sbatch("--hold", str(script))]
+    cancelled = [wrapped(tools, SLEEP), tools.sbatch("--hold", str(another))]
     requeued = [wrapped(tools, SLEEP), wrapped(tools, SLEEP, "--nodelist=n1")]
     resized = [wrapped(tools, SLEEP, "--nodes=2"), wrapped(tools, SLEEP, "--nodes=2")]
     low = ("--partition=low", "--exclusive", "--time=60", str(script))
     preempted = [tools.sbatch(f"--nodelist={node}", *low) for node in ("n3", "n4")]
-    wrapped(tools, SLEEP, "--ntasks=3", "--account=physics")
+    # This one keeps n2 from those that want it for themselves, and for longer than others need.
+    large = wrapped(tools, SLEEP, "--ntasks=3", "--account=physics", "--nodelist=n2", "--time=120")
     wrapped(tools, SLEEP, "--time=UNLIMITED")
     tools.run("salloc", "--no-shell", "--job-name=interactive", *SMALL)
-    jobs = [*suspended, resumed, cancelled[0], *requeued, *resized, *preempted]
+    jobs = [*suspended, resumed, cancelled[0], *requeued, *resized, *preempted, large]
     tools.wait(dict.fromkeys(jobs, "RUNNING"))
     began = time.monotonic()
 
@@ -822,7 +861,7 @@ def federate(tools: Tools, name: str, *before: str) -> None:
     commands = [f"add cluster {other}" for other in before]
     commands.append(f"add federation east clusters={','.join([*before, name])}")
     tools.run("sacctmgr", "--immediate", stdin="\n".join(commands))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while name not in tools.federation:
         assert time.monotonic() < deadline, tools.federation
         shown = tools.run("scontrol", "show", "federation")
@@ -834,15 +873,16 @@ def federate(tools: Tools, name: str, *before: str) -> None:
 
 def wait_for_scheduler(tools: Tools, preempted: list[int], waiting: list[int]) -> None:
     """Wait until the scheduler has told, planned and given up what it should."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         shown = tools.show()
         told = [job for job in preempted if number(shown[job].scontrol["PreemptTime"])]
         planned = [job for job in waiting if "SchedNodeList" in shown[job].scontrol]
         given_up = [job for job in waiting if "(failed)" in shown[job].scontrol["Dependency"]]
-        if len(told) == len(preempted) and len(planned) > 1 and given_up:
+        tasks = [job for job, record in shown.items() if (single_task(record) or 0) > 0]
+        if len(told) == len(preempted) and min(len(planned), len(tasks)) > 1 and given_up:
             return
-        assert time.monotonic() < deadline, (told, planned, given_up)
+        assert time.monotonic() < deadline, (told, planned, given_up, tasks)
         time.sleep(0.2)
 
 
