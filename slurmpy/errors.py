@@ -380,7 +380,12 @@ def rpc_error(rc: int, errno: int, detail: str) -> RPCError:
     """The error for a return code and an ``errno``."""
     # Less than 0 with no errno is what is left when a connection broke off.
     code = rc if rc > 0 else errno or lib.SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR
-    return RPCError._classes.get(_name(code), RPCError)(code, detail)
+    cls = RPCError._classes.get(_name(code), RPCError)
+    if issubclass(cls, (AuthenticationError, ControllerUnreachable)):
+        from slurmpy import _runtime
+
+        detail = ": ".join(filter(None, (detail, _runtime.stale())))
+    return cls(code, detail)
 
 
 def node_error(code: int, nodes: list[str], detail: str) -> RPCError:
