@@ -160,7 +160,7 @@ def stale() -> str:
 def _look(path: bytes) -> tuple[int, ...] | None:
     """What tells one state of a file from another; None where there is no file."""
     try:
-        found = os.stat(path)
+        found = os.stat(path)  # noqa: PTH116 - pathlib takes time to import
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
