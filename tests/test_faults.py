@@ -668,7 +668,7 @@ class Between(threading.Thread):
                 for ready in select.select([client, upstream], [], [])[0]:
                     data = ready.recv(65536)
                     if cut == "answer" and ready is upstream:
-                        client.sendall(data[:100])
+                        client.sendall(data[:20])
                         self.break_off(client)
                         return
                     try:
