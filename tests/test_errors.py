@@ -201,6 +201,7 @@ def test_unknown_code() -> None:
                 "SLURM_COMMUNICATIONS_MISSING_SOCKET_ERROR",
                 "SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR",
                 "SLURM_PROTOCOL_SOCKET_IMPL_TIMEOUT",
+                "ESLURM_PROTOCOL_INCOMPLETE_PACKET",
                 "ESLURM_IN_STANDBY_MODE",
             ],
         ),
