@@ -797,6 +797,51 @@ def test_ctrl_c_during_a_load(faulty: Faulty, jobs: Jobs, *, answered: bool) -> 
             assert host.hear() == [names, names]
 
 
+LEAKING = """
+import json, sys
+import slurmpy
+
+def say(what):
+    print(json.dumps(what), flush=True)
+
+def interrupted():
+    sys.stdin.readline()
+    try:
+        slurmpy.Jobs.load()
+    except KeyboardInterrupt:
+        return used()
+
+slurmpy.Jobs.load().close()
+before = used()
+jobs = slurmpy.Jobs.load()
+say(used() - before)
+jobs.close()
+del jobs
+for _ in range(6):
+    say(interrupted())
+"""
+
+
+def test_ctrl_c_loses_no_memory(faulty: Faulty, jobs: Jobs, used: str) -> None:
+    """The answer of a call that was interrupted is freed."""
+    array = faulty.submit("--array=0-299", f"--comment={'c' * 1000}")
+    faulty.run("scontrol", "update", f"jobid={array}_[0-298]", "admincomment=own")
+    conf = faulty.variant("patient.conf", MessageTimeout="60")
+    with Host(used + LEAKING, {**faulty.env, "SLURM_CONF": conf}) as host:
+        size = host.hear()
+        assert size > 300_000
+        found = []
+        for _ in range(6):
+            with faulty.held_up("slurmctld"):
+                host.tell()
+                wait(lambda: asks(faulty.port, host.process.pid))
+                host.process.send_signal(signal.SIGINT)
+            found.append(host.hear())
+        assert found[-1] - found[0] < size
+    faulty.run("scancel", str(array))
+    assert kept(jobs)
+
+
 #: What a program does with SIGPIPE, and what of it the kernel tells.
 DISPOSITIONS = """
 import ctypes, json, os, re, signal, sys, threading
