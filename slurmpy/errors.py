@@ -236,6 +236,7 @@ class ControllerUnreachable(
         "ECONNREFUSED",
         "ECONNRESET",
         "ECONNABORTED",
+        "ENOTCONN",
         "EPIPE",
         "ETIMEDOUT",
         "EHOSTUNREACH",

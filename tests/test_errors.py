@@ -221,6 +221,7 @@ def test_class_of_a_code(cls: type[slurmpy.RPCError], names: list[str]) -> None:
     ("cls", "name"),
     [
         (slurmpy.ControllerUnreachable, "ECONNREFUSED"),
+        (slurmpy.ControllerUnreachable, "ENOTCONN"),
         (slurmpy.ControllerUnreachable, "ETIMEDOUT"),
         (slurmpy.AccessDenied, "EACCES"),
         (slurmpy.RPCError, "ENOENT"),
