@@ -141,6 +141,10 @@ class Bench:
         """`Jobs.load()`, `reload()` and the first look-up, against the C call."""
         return self.pairs("loads")
 
+    def threads(self) -> dict[str, Samples]:
+        """Loads on several threads against as many one after another; the C call likewise."""
+        return self.pairs("threads")
+
     def stats(self) -> dict[str, Samples]:
         """`Jobs.load_stats()` against the C calls, and against `sstat`."""
         return self.pairs("stats")
@@ -188,6 +192,9 @@ class Bench:
         """The rows that need jobs and nothing that happens; see `measured`."""
         return {
             **measured(self.loads, "load", "reload", "lookup"),
+            **measured(
+                self.threads, *(f"{who}-{n}" for n in (2, 4) for who in ("threads", "bare"))
+            ),
             **measured(self.memory, "memory"),
             **measured(self.attributes, "integer", "marked", "text", "raw"),
             **measured(self.imports, "import"),

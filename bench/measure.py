@@ -1,8 +1,9 @@
 """One kind of measurement in a process of its own, printed as JSON in seconds and bytes.
 
 ``python bench/measure.py loads 100000 15`` measures loads against a controller with 100,000 jobs in
-15 rounds, ``python bench/measure.py stats 200 15`` live statistics of 200 running steps. What is
-compared is measured in turns, so that whatever else the machine does meets both sides alike.
+15 rounds, with ``threads`` in place of ``loads`` those on several threads, and ``python
+bench/measure.py stats 200 15`` live statistics of 200 running steps. What is compared is measured
+in turns, so that whatever else the machine does meets both sides alike.
 pyperf, which measures one benchmark to its end before the next, cannot do that; it measures the
 start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
 """
@@ -20,9 +21,10 @@ import sys
 import sysconfig
 import tempfile
 import timeit
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Callable
 
 from cffi import FFI
 
@@ -40,6 +42,10 @@ UNSET = frozenset((lib.NO_VAL, lib.INFINITE))
 #: of them counts, as what is more is other work of the machine's.
 SLICE = 0.004
 SLICES = 5
+
+#: Loads that are made on several threads, or one after another, and how many threads.
+LOADS = 4
+WIDTHS = (2, 4)
 
 #: How often `sstat` runs for every job: a process each, one after the other, takes seconds.
 SSTATS = 5
@@ -122,6 +128,18 @@ class Bare:
         self.lib.slurm_free_job_info_msg(message)
         return seconds
 
+    def call(self, _number: int = 0) -> object:
+        """What the call gives, which `free` takes."""
+        out = self.ffi.new("void **")
+        rc = self.lib.slurm_load_jobs(0, out, SHOW)
+        if rc:
+            sys.exit(f"slurm_load_jobs returned {rc}, errno {self.ffi.errno}")
+        return out[0]
+
+    def free(self, message: object) -> None:
+        """Frees what `call` gave."""
+        self.lib.slurm_free_job_info_msg(message)
+
 
 def one_load(jobs: int) -> dict[str, float]:
     """`Jobs.load()`, the same with the first look-up of a job, and a `reload()` in vain.
@@ -163,6 +181,43 @@ def loads(jobs: int, rounds: int) -> Pairs:
             pair = pairs.setdefault(name, ([], []))
             pair[0].append(seconds)
             pair[1].append(yardstick)
+    return pairs
+
+
+def several(call: Callable[[int], Any], free: Callable[[Any], None], width: int) -> float:
+    """How long it takes to load some times, on so many threads; freeing is not counted."""
+    gc.collect()
+    # The threads of a pool start when there is something for them to do: that is counted.
+    with ThreadPoolExecutor(width) as pool:
+        start = perf_counter()
+        found = list(pool.map(call, range(LOADS)))
+        seconds = perf_counter() - start
+    for one in found:
+        free(one)
+    del found
+    gc.collect()
+    return seconds
+
+
+def threads(jobs: int, rounds: int) -> Pairs:
+    """Loads on several threads, in turns with as many on one; slurmpy's and the C call."""
+    bare = Bare(jobs)
+    expect(len(slurmpy.Jobs.load()), jobs)
+    bare.time()
+    sides: dict[str, tuple[Callable[[int], Any], Callable[[Any], None]]] = {
+        "threads": (lambda _: slurmpy.Jobs.load(), slurmpy.Jobs.close),
+        "bare": (bare.call, bare.free),
+    }
+    pairs: Pairs = {f"{side}-{width}": ([], []) for side in sides for width in WIDTHS}
+    for number in range(rounds):
+        for side, (call, free) in sides.items():
+            # One after another once a round, in the middle of those that are compared with it.
+            widths = (WIDTHS[0], 1, WIDTHS[1])[:: 1 if number % 2 else -1]
+            seconds = {width: several(call, free, width) for width in widths}
+            for width in WIDTHS:
+                ours, in_turn = pairs[f"{side}-{width}"]
+                ours.append(seconds[width])
+                in_turn.append(seconds[1])
     return pairs
 
 
@@ -322,6 +377,8 @@ def main(kind: str, jobs: str, detail: str) -> None:
         found = loads(int(jobs), int(detail))
     elif kind == "attributes":
         found = attributes(int(jobs), int(detail))
+    elif kind == "threads":
+        found = threads(int(jobs), int(detail))
     elif kind == "stats":
         found = stats(int(jobs), int(detail))
     else:

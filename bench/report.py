@@ -62,6 +62,7 @@ class Row:
 
 
 _C_CALL = "slurm_load_jobs()"
+_IN_TURN = "one after another"
 
 ROWS = (
     Row("load", "Jobs.load()", _C_CALL, 1.05, "ms", 1e3),
@@ -74,6 +75,10 @@ ROWS = (
     Row("sstat", "jobs.load_stats()", "sstat for each job", 0.4, "ms", 1e3),
     Row("reload", "jobs.reload(), nothing changed", _C_CALL, None, "ms", 1e3),
     Row("lookup", "Jobs.load() and the first jobs[id]", _C_CALL, None, "ms", 1e3),
+    Row("threads-2", "4 times Jobs.load() on 2 threads", _IN_TURN, None, "ms", 1e3),
+    Row("bare-2", f"4 times {_C_CALL} on 2 threads", _IN_TURN, None, "ms", 1e3),
+    Row("threads-4", "4 times Jobs.load() on 4 threads", _IN_TURN, None, "ms", 1e3),
+    Row("bare-4", f"4 times {_C_CALL} on 4 threads", _IN_TURN, None, "ms", 1e3),
     Row("raw", "job.time_limit", "self._ptr.time_limit, not converted", None, "ns", 1e9),
 )
 

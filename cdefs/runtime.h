@@ -11,6 +11,7 @@ typedef struct {
 	char *cluster_name;
 	uint16_t msg_timeout;
 	uint32_t slurm_user_id;
+	char *slurm_conf;
 	...;
 } slurm_conf_t;
 extern slurm_conf_t slurm_conf;

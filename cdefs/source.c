@@ -291,7 +291,8 @@ slurmpy_handler_t slurm_xsignal(int number, slurmpy_handler_t handler)
 
 /* libslurm also toggles SIGPIPE while it sends, and two threads at it can leave it so. In the
  * calling thread both signals wait until the call is over, and the last call to end puts back
- * what the first found. */
+ * what the first found. A SIGPIPE that has come up meanwhile is libslurm's or munge's own,
+ * whose peer has closed: it would end the host, and is taken away. */
 static const int slurmpy_signals[] = { SIGALRM, SIGPIPE };
 #define SLURMPY_SIGNALS 2
 
@@ -299,16 +300,20 @@ static struct sigaction slurmpy_actions[SLURMPY_SIGNALS];
 static pthread_mutex_t slurmpy_signals_lock = PTHREAD_MUTEX_INITIALIZER;
 static int slurmpy_calls = 0;
 static __thread sigset_t slurmpy_mask;
+static __thread int slurmpy_pipe_was_pending;
 
 static void slurmpy_guard_signals(void)
 {
-	sigset_t held;
+	sigset_t held, pending;
 	int i;
 
 	sigemptyset(&held);
 	for (i = 0; i < SLURMPY_SIGNALS; i++)
 		sigaddset(&held, slurmpy_signals[i]);
 	pthread_sigmask(SIG_BLOCK, &held, &slurmpy_mask);
+	sigemptyset(&pending);
+	sigpending(&pending);
+	slurmpy_pipe_was_pending = sigismember(&pending, SIGPIPE);
 	pthread_mutex_lock(&slurmpy_signals_lock);
 	slurmpy_said_from = slurmpy_messages_end();
 	if (slurmpy_calls++ == 0)
@@ -348,6 +353,23 @@ static void slurmpy_restore_signals(void)
 	}
 }
 
+static void slurmpy_take_own_pipe(void)
+{
+	const struct timespec at_once = { 0, 0 };
+	siginfo_t info;
+	sigset_t pipe;
+
+	if (slurmpy_pipe_was_pending)
+		return;
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	/* Of one that a write has brought up the kernel says that this process has sent it. Any
+	 * other is the host's. */
+	if (sigtimedwait(&pipe, &info, &at_once) == SIGPIPE &&
+	    (info.si_code != SI_USER || info.si_pid != getpid()))
+		raise(SIGPIPE);
+}
+
 static void slurmpy_release_signals(void)
 {
 	pthread_mutex_lock(&slurmpy_signals_lock);
@@ -358,6 +380,7 @@ static void slurmpy_release_signals(void)
 	if (slurmpy_calls == 0)
 		slurmpy_restore_signals();
 	pthread_mutex_unlock(&slurmpy_signals_lock);
+	slurmpy_take_own_pipe();
 	pthread_sigmask(SIG_SETMASK, &slurmpy_mask, NULL);
 }
 

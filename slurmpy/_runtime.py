@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["call", "cluster_name", "ensure", "fini", "init", "put_back", "redirect"]
+__all__ = ["call", "cluster_name", "ensure", "fini", "init", "put_back", "redirect", "stale"]
 
 # A signal handler of the host may come back here while its thread is inside.
 _lock = threading.RLock()
@@ -22,6 +22,8 @@ _ready = False
 _config: str | None = None
 _default: str | None = None
 _cluster: str | None = None
+#: The slurm.conf that was read, and what it was like then.
+_read: tuple[bytes, tuple[int, ...] | None] | None = None
 # Slurm's plugins take libslurm's symbols from the global scope. This makes the libraries that are
 # loaded already global, and no others: the interpreter's dlopen flags stay as they are.
 _libslurm: object = None
@@ -144,9 +146,29 @@ def cluster_name() -> str | None:
     return _cluster
 
 
+def stale() -> str:
+    """What there is to say where slurm.conf is not any more what was read; nothing otherwise."""
+    read = _read
+    if read is None or read[1] is None or _look(read[0]) == read[1]:
+        return ""
+    return (
+        f"{os.fsdecode(read[0])} has changed since it was read: call slurmpy.fini() to have it "
+        "read again"
+    )
+
+
+def _look(path: bytes) -> tuple[int, ...] | None:
+    """What tells one state of a file from another; None where there is no file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - pathlib takes time to import
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _start() -> None:
     """Tries in a child what libslurm would end the process over, then does it here."""
-    global _ready, _cluster, _libslurm
+    global _ready, _cluster, _read, _libslurm
     if _libslurm is None:
         soname = f"libslurm.so.{lib.slurm_api_version() >> 16}"
         flags = ffi.RTLD_GLOBAL | ffi.RTLD_LAZY
@@ -158,14 +180,17 @@ def _start() -> None:
     said()
     name = lib.slurm_conf.cluster_name
     _cluster = ffi.string(name).decode() if name else ""
+    file = lib.slurm_conf.slurm_conf
+    _read = (ffi.string(file), _look(ffi.string(file))) if file else None
     _ready = True
 
 
 def _stop() -> None:
     """Lets go of Slurm, once the calls that are under way have ended."""
-    global _ready, _cluster
+    global _ready, _cluster, _read
     _ready = False
     _cluster = None
+    _read = None
     lib.slurmpy_fini()
 
 

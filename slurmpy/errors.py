@@ -223,6 +223,7 @@ class ControllerUnreachable(
         "SLURM_COMMUNICATIONS_SEND_ERROR",
         "SLURM_COMMUNICATIONS_RECEIVE_ERROR",
         "SLURM_COMMUNICATIONS_SHUTDOWN_ERROR",
+        "SLURM_COMMUNICATIONS_MISSING_SOCKET_ERROR",
         "SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR",
         "SLURMCTLD_COMMUNICATIONS_SEND_ERROR",
         "SLURMCTLD_COMMUNICATIONS_RECEIVE_ERROR",
@@ -230,10 +231,12 @@ class ControllerUnreachable(
         "SLURM_PROTOCOL_SOCKET_IMPL_TIMEOUT",
         "SLURM_PROTOCOL_SOCKET_IMPL_ZERO_RECV_LENGTH",
         "SLURM_PROTOCOL_SOCKET_ZERO_BYTES_SENT",
+        "ESLURM_PROTOCOL_INCOMPLETE_PACKET",
         "ESLURM_IN_STANDBY_MODE",
         "ECONNREFUSED",
         "ECONNRESET",
         "ECONNABORTED",
+        "ENOTCONN",
         "EPIPE",
         "ETIMEDOUT",
         "EHOSTUNREACH",
@@ -380,7 +383,12 @@ def rpc_error(rc: int, errno: int, detail: str) -> RPCError:
     """The error for a return code and an ``errno``."""
     # Less than 0 with no errno is what is left when a connection broke off.
     code = rc if rc > 0 else errno or lib.SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR
-    return RPCError._classes.get(_name(code), RPCError)(code, detail)
+    cls = RPCError._classes.get(_name(code), RPCError)
+    if issubclass(cls, (AuthenticationError, ControllerUnreachable)):
+        from slurmpy import _runtime
+
+        detail = ": ".join(filter(None, (detail, _runtime.stale())))
+    return cls(code, detail)
 
 
 def node_error(code: int, nodes: list[str], detail: str) -> RPCError:

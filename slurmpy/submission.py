@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from slurmpy import _parse, _put, _request, _runtime, _sbatch
@@ -88,6 +89,16 @@ def _text(value: Any) -> str | None:
 
 #: What may have a password in it.
 _SECRET = frozenset(["environment", "script", "script_args"])
+
+
+def _refused(code: int) -> str:
+    """What is said of a submission, and of a code whose own text says nothing of jobs."""
+    if code != errno.EAGAIN:
+        return "submitting a job"
+    return (
+        "submitting a job: slurmctld takes no more jobs for now, as a rule since it has as many as "
+        "MaxJobCount in slurm.conf says, those included that have ended lately"
+    )
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -849,7 +860,7 @@ class JobSubmitDescription(_Description):
         pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
         rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
         answer = ffi.gc(out[0], lib.slurm_free_submit_response_response_msg) if out[0] else None
-        check(rc, "submitting a job")
+        check(rc, _refused(rc if rc >= 0 else ffi.errno))
         if answer is None:
             raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
         job_id: int = lib.slurmpy_submitted(answer)

@@ -32,6 +32,10 @@ GOALS = {
     "sstat": 0.4,
     "reload": None,
     "lookup": None,
+    "threads-2": None,
+    "bare-2": None,
+    "threads-4": None,
+    "bare-4": None,
     "raw": None,
 }
 

@@ -198,8 +198,10 @@ def test_unknown_code() -> None:
                 "SLURM_COMMUNICATIONS_CONNECTION_ERROR",
                 "SLURM_COMMUNICATIONS_SEND_ERROR",
                 "SLURM_COMMUNICATIONS_RECEIVE_ERROR",
+                "SLURM_COMMUNICATIONS_MISSING_SOCKET_ERROR",
                 "SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR",
                 "SLURM_PROTOCOL_SOCKET_IMPL_TIMEOUT",
+                "ESLURM_PROTOCOL_INCOMPLETE_PACKET",
                 "ESLURM_IN_STANDBY_MODE",
             ],
         ),
@@ -219,6 +221,7 @@ def test_class_of_a_code(cls: type[slurmpy.RPCError], names: list[str]) -> None:
     ("cls", "name"),
     [
         (slurmpy.ControllerUnreachable, "ECONNREFUSED"),
+        (slurmpy.ControllerUnreachable, "ENOTCONN"),
         (slurmpy.ControllerUnreachable, "ETIMEDOUT"),
         (slurmpy.AccessDenied, "EACCES"),
         (slurmpy.RPCError, "ENOENT"),
