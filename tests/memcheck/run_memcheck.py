@@ -39,6 +39,7 @@ ASAN_TESTS = [
     "test_fields.py",
     "test_steps.py",
     "test_layout.py",
+    "test_columns.py",
 ]
 #: Its allocator cannot say what it has given away.
 ASAN_WITHOUT = "not what_malloc_says"
