@@ -49,7 +49,8 @@ def tests(session: nox.Session) -> None:
 
     `nox -s tests --force-python 3.12` takes another Python; what follows `--` are pytest's options.
     """
-    session.install(".", *_groups("test"))
+    # Some of what the tests need has wheels for PyPy of its older releases alone.
+    session.install("--prefer-binary", ".", *_groups("test"))
     # Away from the checkout, so that what is tested is what was installed.
     session.chdir(session.create_tmp())
     # The path of nox's own TMPDIR is too long for the sockets of a cluster.

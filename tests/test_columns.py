@@ -6,7 +6,6 @@ import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 
 import slurmpy
@@ -16,7 +15,12 @@ from slurmpy._ffi import ffi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+
     from slurmpy.testing import LocalCluster
+
+else:
+    np = pytest.importorskip("numpy", reason="NumPy has no wheels for PyPy 8")
 
 MEMBERS = dict(ffi.typeof("slurm_job_info_t").fields)
 NUMBERS = [
