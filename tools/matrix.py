@@ -344,8 +344,9 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
             *(f"--numprocesses={options.workers}", "--dist=loadscope"),
             *(f"--junitxml={folder}/results.xml", *options.pytest),
         ]
-        nox = "nox" if isinstance(cell.place, Here) else "/opt/nox/bin/nox"
-        code = run(cell.place.command(checkout, [nox, *argv]), log, cell.place.environment())
+        python = sys.executable if isinstance(cell.place, Here) else "/opt/nox/bin/python"
+        command = cell.place.command(checkout, [python, "-m", "nox", *argv])
+        code = run(command, log, cell.place.environment())
         seconds = time.monotonic() - start
         results = checkout / "results.xml"
         if not results.exists():
@@ -431,7 +432,7 @@ def main() -> int:
         for future in as_completed([pool.submit(run_cell, it, options) for it in chosen]):
             result = future.result()
             head = f"{result.cell.title}: {dict(result.counts)} in {result.seconds:.0f} s"
-            console.print(head, *result.faults, sep="\n", markup=False, highlight=False)
+            print(head, *result.faults, sep="\n", flush=True)
             results.append(result)
     results.sort(key=lambda result: found.index(result.cell))
     console.print(table(results))
