@@ -678,6 +678,9 @@ def test_what_accounting_does_not_know_is_refused(
     else:
         kind = option.partition("=")[0].lstrip("-")
         sacctmgr(books, "add", "user", user, f"{kind}={name}")
+        if kind == "wckey":
+            # Newer majors take the last one for the default.
+            sacctmgr(books, "modify", "user", user, "set", "defaultwckey=test")
     assert submit(books, option).startswith(shown)
 
 

@@ -61,7 +61,7 @@ ENTER = """
 set -e
 tree=$1 checkout=$2
 shift 2
-# A root that is no mount point cannot have a mount namespace below it, which some tests make.
+# Not chroot: below that, nobody can have the namespaces that some tests make.
 mount --bind "$tree" "$tree"
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
@@ -76,8 +76,13 @@ for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certific
         mount --bind "$file" "$tree$file"
     fi
 done
+mkdir -p "$tree/.outside"
+cd "$tree"
+pivot_root . .outside
+cd /
+umount --lazy /.outside
 # Not exec: the first process of a namespace has to reap what others leave.
-chroot "$tree" "$@"
+"$@"
 exit $?
 """
 #: Mounts, and processes, are gone when the command ends or this program is killed.
