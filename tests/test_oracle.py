@@ -826,9 +826,11 @@ def make_jobs(tools: Tools) -> None:
         table.write_text(f"@yearly {script}\n#SCRON --time=5\n30 4 * * 1-5 {script}\n")
         tools.run("scrontab", str(table))
 
+    # What is suspended has to have run for a second.
+    time.sleep(max(0, began + 1.2 - time.monotonic()))
     for turn in range(2):
-        # Whole seconds have to differ, both from the start and from the first turn.
-        time.sleep(max(0, began + 1.2 * (turn + 1) - time.monotonic()))
+        if turn:
+            wait_for_another_second(tools, suspended, resized[0], preempted[0])
         tools.run("scontrol", "suspend", str(suspended[turn]))
         tools.run("scontrol", ("suspend", "resume")[turn], str(resumed))
         tools.update(resized[turn], "NumNodes=1")
@@ -851,6 +853,29 @@ def make_jobs(tools: Tools) -> None:
         }
     )
     wait_for_scheduler(tools, preempted, waiting)
+
+
+def wait_for_another_second(
+    tools: Tools, suspended: list[int], resized: int, preempted: int
+) -> None:
+    """Wait until what is done to one more job is done at times that the first ones do not have."""
+    deadline = time.monotonic() + 60
+    while True:
+        shown = {job: record.scontrol for job, record in tools.show().items()}
+        first, second = (shown[job] for job in suspended)
+        times = [
+            number(first["SuspendTime"]),
+            number(shown[resized].get("ResizeTime")),
+            number(shown[preempted]["PreemptTime"]),
+            # Both have to have run for different times, too.
+            int(second["StartTime"]) + int(first["SecsPreSuspend"]),
+        ]
+        passed = [moment for moment in times if moment]
+        if len(passed) == len(times):
+            break
+        assert time.monotonic() < deadline, times
+        time.sleep(0.2)
+    time.sleep(max(0, max(passed) + 1 - time.time()))
 
 
 def federate(tools: Tools, name: str, *before: str) -> None:
