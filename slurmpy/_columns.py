@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from slurmpy._ffi import ffi
+from slurmpy._ffi import MAJOR, ffi
 from slurmpy.errors import UnsupportedField
 
 TYPE_CHECKING = False
@@ -37,7 +37,10 @@ class _Memory:
 
 
 def raw(
-    snapshot: Snapshot | None, struct: str, fields: Iterable[Field[Any]], rows: list[int] | None
+    snapshot: Snapshot | None,
+    struct: str,
+    fields: Iterable[Field[Any]],
+    records: list[tuple[Any, Any]] | None,
 ) -> dict[str, Array]:
     """The members that attributes read, for all records of a message.
 
@@ -45,7 +48,8 @@ def raw(
         snapshot: What owns the message; None where there is none.
         struct: Name of the C struct.
         fields: The attributes.
-        rows: Which records are wanted; None for all, without a copy.
+        records: Pointers and owners of the records that are wanted, whose members are copied;
+            None for all of the message, without a copy.
 
     Returns:
         The name of each attribute to an array, which cannot be written to.
@@ -59,26 +63,26 @@ def raw(
     members = dict(ffi.typeof(struct).fields)
     arrays: dict[str, Array] = {}
     for field in fields:
-        if field.since and field.member not in members:
+        if field.since > MAJOR:
             raise UnsupportedField(field.name, field.since)
         kind = members[field.member].type if field.member in members else None
         if kind is None or kind.kind != "primitive":
             msg = f"{field.name} is not one number of the record, but {field.annotation}"
             raise ValueError(msg)
-        interface = {
-            "version": 3,
-            "typestr": f"{_ORDER}{_letter(kind)}{ffi.sizeof(kind)}",
-            "shape": (0,),
-            "data": (0, True),
-        }
-        if snapshot is not None and snapshot.message.record_count:
+        letters = f"{_ORDER}{_letter(kind)}{ffi.sizeof(kind)}"
+        if records is None and snapshot is not None and snapshot.message.record_count:
             start = int(ffi.cast("uintptr_t", snapshot.message.job_array))
-            interface["data"] = (start + ffi.offsetof(struct, field.member), True)
-            interface["shape"] = (int(snapshot.message.record_count),)
-            interface["strides"] = (ffi.sizeof(struct),)
-        column = np.asarray(_Memory(interface, snapshot))
-        if rows is not None:
-            column = column[rows]
+            interface = {
+                "version": 3,
+                "typestr": letters,
+                "shape": (int(snapshot.message.record_count),),
+                "strides": (ffi.sizeof(struct),),
+                "data": (start + ffi.offsetof(struct, field.member), True),
+            }
+            column = np.asarray(_Memory(interface, snapshot))
+        else:
+            values = [getattr(ptr, field.member) for ptr, _owner in records or ()]
+            column = np.array(values, dtype=letters)
             column.flags.writeable = False
         arrays[field.name] = column
     return arrays

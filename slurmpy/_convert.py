@@ -223,6 +223,10 @@ def exit_status(status: int) -> tuple[int | None, int | None]:
     return 0, signal
 
 
+#: What C and int() take for space, which is less than what strip() takes by itself.
+SPACE = " \t\n\r\v\f"
+
+
 def job_ids(text: str) -> list[int]:
     """The ids of a list such as ``"1,2, 3"``.
 
@@ -231,8 +235,7 @@ def job_ids(text: str) -> list[int]:
     """
     ids = []
     for item in text.split(","):
-        # What C and int() take for space, which is less than what strip() takes by itself.
-        item = item.strip(" \t\n\r\v\f")  # noqa: PLW2901 - the same
+        item = item.strip(SPACE)  # noqa: PLW2901 - the same
         # More digits than any number of C's has would be refused by int(), in words of its own.
         if not (item.isascii() and item.isdigit() and len(item) <= _MOST_DIGITS):
             msg = f"no job id: {item!r} (ids are numbers, separated by commas)"

@@ -144,7 +144,7 @@ def joined(separator: str = ",") -> Callable[[Any], str]:
 
 def _index(value: Any) -> int:
     """A whole number, also as text."""
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,20}", value.strip()):
+    if isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,20}", value.strip(_convert.SPACE)):
         return int(value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         msg = f"has to be a whole number, not {value!r}"
@@ -272,7 +272,8 @@ def minutes(value: object) -> int:
     total = _duration(value, 60)
     if not total:
         return int(lib.INFINITE)
-    return number(1, _MOST_SECONDS // 60)(-(-total // 60))
+    # sbatch adds what rounds it up before it divides.
+    return number(1, (_MOST_SECONDS - 59) // 60)(-(-total // 60))
 
 
 def seconds(unit: int) -> Callable[[Any], int]:
@@ -379,7 +380,11 @@ def array(value: object) -> str:
         msg = f"is no list of tasks: {value!r} (such as '0-9', '1,3,5', '0-15:4' or '1-100%5')"
         raise ValueError(msg)
     # Of a greater number slurmctld would take the lower 32 bits.
-    _at_once(found.strip("[]").partition("%")[2] or 0)
+    try:
+        _at_once(found.strip("[]").partition("%")[2] or 0)
+    except ValueError as error:
+        msg = f"after % {error}"
+        raise ValueError(msg) from None
     return found
 
 
@@ -828,7 +833,8 @@ def split_export(value: str) -> list[str]:
         else:
             items[-1] += char
     if any(items[-1].count(quote) % 2 for quote in "'\""):
-        msg = f"has a quotation mark that is not closed: {value!r}"
+        # Without the text, in which there may be a secret.
+        msg = f"has a quotation mark that is not closed, in its item {len(items)}"
         raise ValueError(msg)
     quoted = re.compile(r"""(['"])(.*)\1""", re.DOTALL)
     return [match[2] if (match := quoted.fullmatch(item)) else item for item in items]
@@ -860,13 +866,13 @@ def environment(value: object) -> str | list[str] | dict[str, str]:
         if found.upper() == "NIL":
             msg = "'NIL' is not known here: use 'NONE', or a dict of variables"
             raise ValueError(msg)
-        for item in split_export(found):
-            _check_variable(item.partition("=")[0])
+        for place, item in enumerate(split_export(found), 1):
+            _check_variable(item.partition("=")[0], place)
         return found
     if isinstance(value, Mapping):
         variables = {}
-        for name, content in value.items():
-            _check_variable(text(name))
+        for place, (name, content) in enumerate(value.items(), 1):
+            _check_variable(text(name), place)
             try:
                 variables[name] = text(content)
             except (TypeError, ValueError) as error:
@@ -874,8 +880,8 @@ def environment(value: object) -> str | list[str] | dict[str, str]:
                 raise type(error)(msg) from None
         return variables
     items = words(value)
-    for item in items:
-        _check_variable(item.partition("=")[0])
+    for place, item in enumerate(items, 1):
+        _check_variable(item.partition("=")[0], place)
     return items
 
 
@@ -887,8 +893,10 @@ def user_environment(value: str) -> bool:
     return True
 
 
-def _check_variable(name: str) -> None:
+def _check_variable(name: str, place: int) -> None:
     # A quotation mark is none that --export, or srun in the job, could be told of.
     if not name or re.search("[=,'\"]", name):
-        msg = f"has a variable without a usable name: {name!r}"
+        # Without the name, which may be part of a value that has a comma in it.
+        what = "has = , ' or \" in it" if name else "is empty"
+        msg = f"has a variable without a usable name: that of its item {place} {what}"
         raise ValueError(msg)

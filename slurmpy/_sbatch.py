@@ -202,7 +202,8 @@ def _split(line: str) -> list[str]:
         else:
             word = (word or "") + char
     if quote:
-        msg = f"a {quote} is not closed in {line.strip()!r}"
+        # Without the line, in which there may be a secret.
+        msg = f"a {quote} is not closed"
         raise ValueError(msg)
     return found if word is None else [*found, word]
 

@@ -119,27 +119,24 @@ class _Table:
             for job_id in list(jobs):
                 yield cluster, job_id
 
-    def rows(self) -> list[int] | None:
-        """The place of each job in the message; None where they are all of it, in its order."""
+    def records(self) -> list[tuple[Any, Any]] | None:
+        """Pointer and owner of each job; None where they are the message's, all and in order."""
         if self._clusters is None and self.snapshot:
             return None
-        first = self._array
-        rows: list[int] = []
+        records: list[tuple[Any, Any]] = []
+        places: list[int | None] = []
         for jobs in list(self.clusters.values()):
             for job in list(jobs.values()):
-                if not isinstance(job, Job):
-                    rows.append(job)
-                    continue
-                ptr, owner = job._record
-                if self.snapshot is None or owner is not self.snapshot:
-                    msg = (
-                        f"{job!r} was not loaded with the others of the collection: reload() "
-                        "the collection first"
-                    )
-                    raise ValueError(msg)
-                rows.append(ptr - first)
+                if isinstance(job, Job):
+                    ptr, owner = job._record
+                    is_here = self.snapshot is not None and owner is self.snapshot
+                    places.append(ptr - self._array if is_here else None)
+                    records.append((ptr, owner))
+                else:
+                    places.append(job)
+                    records.append((self._array + job, self.snapshot))
         count = self.snapshot.message.record_count if self.snapshot else 0
-        return None if rows == list(range(count)) else rows
+        return None if places == list(range(count)) else records
 
     def names(self) -> list[str]:
         """The clusters that there are jobs of, and the one that has answered."""
@@ -1116,7 +1113,8 @@ class Jobs:
 
         They are the members of ``slurm_job_info_t`` that the attributes read, as they are:
         ``NO_VAL`` where a number is not set, 0 where a moment is not known, all bits of a state or
-        of flags. Nothing is copied, unless jobs were taken out of the collection by hand.
+        of flags. Nothing is copied, unless the collection is not what one call has loaded: where
+        jobs were added or taken out, or kept that slurmctld has forgotten (`frozen`).
 
         An array is for reading only. It keeps the memory of all jobs, whatever becomes of the
         collection: `close` does not end it.
@@ -1128,8 +1126,8 @@ class Jobs:
             The name to an array with a value for each job, in the order of the collection.
 
         Raises:
-            ValueError: There is no such attribute, or it is not one number; or a job in the
-                collection has come of another call than the others.
+            ValueError: There is no such attribute, or it is not one number.
+            NotLoaded: A job was never loaded.
             UnsupportedField: The installed Slurm lacks it.
             ClosedError: The collection was closed.
             ImportError: NumPy is not installed (the extra ``numpy``).
@@ -1150,9 +1148,8 @@ class Jobs:
             msg = f"Job has no attribute {', '.join(map(repr, unknown))}"
             raise ValueError(msg)
         table = self._open()
-        rows = table.rows()
         fields = [Job.fields[name] for name in names]
-        return _columns.raw(table.snapshot, Job._struct, fields, rows)
+        return _columns.raw(table.snapshot, Job._struct, fields, table.records())
 
     def to_dict(self, *, multi_cluster: bool = False) -> dict[Any, dict[Any, Any]]:
         """All attributes of all jobs.

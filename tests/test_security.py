@@ -184,6 +184,9 @@ def texts(caplog: pytest.LogCaptureFixture) -> list[str]:
         {"environment": {"PASSWORD": [MARK]}},
         {"environment": f"PASSWORD=correct,{MARK}"},
         {"environment": ["PASSWORD=correct", MARK]},
+        {"environment": f"PASSWORD='{MARK},x"},
+        {"environment": ["PASSWORD=1", f"it's {MARK}"]},
+        {"environment": f"PASSWORD=correct,it's {MARK}'"},
         {"ntasks": "many"},
         {"begin_time": "never"},
         {"dependencies": "sometimes:1"},
@@ -203,6 +206,15 @@ def test_no_error_shows_what_may_be_secret(
     texts += [repr(error), str(error), repr(error.args)]
     texts += traceback.format_exception(type(error), error, error.__traceback__)
     assert not [text for text in [*texts, caplog.text] if MARK in text]
+
+
+def test_no_error_of_a_scripts_lines_shows_what_may_be_secret() -> None:
+    script = f"#!/bin/sh\n#SBATCH --export=PASSWORD='{MARK},x\n"
+    with pytest.raises(ValueError, match="line 2 of the script: a ' is not closed") as caught:
+        JobSubmitDescription(script=script).load_sbatch_options()
+    error = caught.value
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    assert MARK not in text
 
 
 def test_no_description_of_a_job_shows_what_may_be_secret(

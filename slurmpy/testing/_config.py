@@ -250,8 +250,9 @@ class Config:
             stripped = entry.strip()
             if stripped and not stripped.startswith("#"):
                 key = re.split(r"[\s=]", stripped, maxsplit=1)[0].lower()
-                # Slurm reads all pairs of a line.
-                others = re.findall(r"\s([\w.]+)[ \t]*[-+*/]?=", stripped)
+                # Slurm reads all pairs of a line, up to a comment.
+                read_too = re.split(r"(?<!\\)#", stripped, maxsplit=1)[0]
+                others = re.findall(r"\s([\w.]+)[ \t]*[-+*/]?=", read_too)
                 for it in (key, *map(str.lower, others)):
                     if it in ours:
                         raise ValueError(f"extra_conf: LocalCluster sets {ours[it]} itself")

@@ -128,7 +128,9 @@ def steps_and_statistics(running: int) -> None:
 
 
 def control(running: int) -> None:
-    number = JobSubmitDescription(script=SCRIPT, array="0-5", hold=True).submit()
+    number = JobSubmitDescription(
+        script=SCRIPT, array="0-5", hold=True, standard_output="/dev/null"
+    ).submit()
     changes = JobSubmitDescription(comment="changed", time_limit=5, name="other")
     for job in (Job(number), Job(f"{number}_[1-2]"), Jobs([number])):
         job.release()
