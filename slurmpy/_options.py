@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from slurmpy import _parse
+from slurmpy import _convert, _parse
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy.errors import UnsupportedField
 
@@ -231,7 +231,8 @@ def whole(text: str) -> int | str:
 
     int() takes more than sbatch: ``1_000``, and the digits of other scripts.
     """
-    return int(text) if re.fullmatch(r"\s*[+-]?[0-9]{1,20}\s*", text) else text
+    stripped = text.strip(_convert.SPACE)
+    return int(stripped) if re.fullmatch("[+-]?[0-9]{1,20}", stripped) else text
 
 
 def _nothing(_message: Message, _value: Any) -> None:
