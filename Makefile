@@ -65,6 +65,7 @@ $(VENV)/.installed: $(BUILT_FROM)
 
 # The demo does without what accounting takes; the tests do not.
 $(VENV)/.dev: $(VENV)/.installed tools/install-slurm
+	@echo "Installing what development takes: some minutes where nothing of it is there"
 	tools/install-slurm $(PYTHON) accounting
 	$(INSTALL) --group dev
 	touch $@

@@ -254,7 +254,7 @@ def child(name: str, arguments: argparse.Namespace, folder: Path, env: dict[str,
 def main() -> int:
     """Runs what was asked for."""
     top = argparse.ArgumentParser(description=__doc__)
-    top.add_argument("--seconds", type=float, default=30, help="for each harness")
+    top.add_argument("--seconds", type=float, default=30, help="for each harness (%(default)s)")
     top.add_argument("--only", default="", help="some harnesses, with commas")
     top.add_argument("--engine", choices=("atheris", "random"), help="atheris where it is there")
     top.add_argument("--number", type=int, default=1, help="what the random numbers begin with")
@@ -282,6 +282,8 @@ def main() -> int:
     from slurmpy.testing import LocalCluster
 
     chosen = arguments.only.split(",") if arguments.only else list(HARNESSES)
+    if unknown := set(chosen) - set(HARNESSES):
+        top.error(f"no harness {', '.join(unknown)}; there are {', '.join(HARNESSES)}")
     rows = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

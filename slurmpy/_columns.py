@@ -58,8 +58,11 @@ def raw(
         ValueError: An attribute is not a number of the record's own.
         UnsupportedField: This Slurm does not have one.
     """
-    import numpy as np
-
+    try:
+        import numpy as np
+    except ModuleNotFoundError as error:
+        msg = "raw_columns() needs NumPy: pip install 'slurmpy-cffi[numpy]', or numpy itself"
+        raise ModuleNotFoundError(msg, name=error.name) from None
     members = dict(ffi.typeof(struct).fields)
     arrays: dict[str, Array] = {}
     for field in fields:
@@ -67,7 +70,11 @@ def raw(
             raise UnsupportedField(field.name, field.since)
         kind = members[field.member].type if field.member in members else None
         if kind is None or kind.kind != "primitive":
-            msg = f"{field.name} is not one number of the record, but {field.annotation}"
+            is_text = field.member in members
+            why = (
+                "no number in the record" if is_text else f"made of several members: {field.member}"
+            )
+            msg = f"{field.name} is {why}; read it from each job"
             raise ValueError(msg)
         letters = f"{_ORDER}{_letter(kind)}{ffi.sizeof(kind)}"
         if records is None and snapshot is not None and snapshot.message.record_count:

@@ -1126,6 +1126,7 @@ class Jobs:
             The name to an array with a value for each job, in the order of the collection.
 
         Raises:
+            TypeError: No attribute is named.
             ValueError: There is no such attribute, or it is not one number.
             NotLoaded: A job was never loaded.
             UnsupportedField: The installed Slurm lacks it.
@@ -1143,6 +1144,9 @@ class Jobs:
         """
         from slurmpy import _columns
 
+        if not names:
+            msg = "raw_columns() takes the names of attributes, such as 'id' and 'cpus'"
+            raise TypeError(msg)
         unknown = [name for name in names if name not in Job.fields]
         if unknown:
             msg = f"Job has no attribute {', '.join(map(repr, unknown))}"

@@ -174,13 +174,15 @@ def _unknown(name: str, options: Mapping[str, Option[Any]]) -> str:
     """What to say of a name that is none, which may be sbatch's."""
     import difflib
 
-    meant = {"gpus_per_node": "gres_per_node"}
+    meant = {"gpus_per_node": "gres_per_node", "cpus": "cpus_per_task"}
     for attribute, option in options.items():
         for name_of_sbatch in option.flags:
             meant.setdefault(name_of_sbatch.lstrip("-").replace("-", "_"), attribute)
     meant.update((attribute, attribute) for attribute in options)
-    near = difflib.get_close_matches(name, meant, 1, 0)
-    return f"a description has no {name!r}; did you mean {meant[near[0]]!r}?"
+    near = difflib.get_close_matches(name, meant, 1)
+    return f"a description has no {name!r}" + "".join(
+        f"; did you mean {meant[it]!r}?" for it in near
+    )
 
 
 class JobSubmitDescription(_Description):
