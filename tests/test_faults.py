@@ -282,7 +282,7 @@ def calls(jobs: Jobs) -> dict[str, Callable[[], object]]:
 # ---- the controller ----
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_controller_that_was_killed(faulty: Faulty, jobs: Jobs) -> None:
     """Every call says so, none waits longer than MessageTimeout, and the next one works."""
     asked = calls(jobs)
@@ -301,7 +301,7 @@ def test_a_controller_that_was_killed(faulty: Faulty, jobs: Jobs) -> None:
     assert kept(jobs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_controller_that_hangs(faulty: Faulty, jobs: Jobs) -> None:
     """It is waited for as long as MessageTimeout says, and what it was asked it does later."""
     number = next(iter(jobs))
@@ -396,7 +396,7 @@ def running(threads: Iterable[Loop]) -> Iterator[None]:
     assert [thread.wrong for thread in started] == [[]] * len(started)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_reloads_while_the_controller_is_restarted(faulty: Faulty, jobs: Jobs) -> None:
     shared = Jobs.load()
     loops = [Loop(jobs), Loop(shared), Loop(shared), Loop(None)]
@@ -449,7 +449,7 @@ def test_munge_that_has_ended(faulty: Faulty, jobs: Jobs) -> None:
     assert kept(Jobs.load())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_munge_that_was_killed(faulty: Faulty, jobs: Jobs) -> None:
     """Its socket stays, and munge's library takes most of a minute to believe that it is dead."""
     with faulty.without("munged"):
@@ -525,7 +525,7 @@ def test_slurm_conf_that_has_changed(jobs: Jobs) -> None:
 # ---- a full queue ----
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_queue_that_empties() -> None:
     """Slurm counts jobs that have ended until it forgets them; sbatch tries again for ever."""
     job = JobSubmitDescription(name="one too many", script=SCRIPT, hold=True)
@@ -606,7 +606,7 @@ class Updates:
             self.wrong.append(error)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(180 * PATIENCE)
 def test_many_jobs_while_they_are_updated() -> None:
     with cluster(name="many", max_job_count=300_000, extra_conf="MessageTimeout=100") as many:

@@ -61,7 +61,7 @@ def test_every_harness_with_texts_has_a_corpus() -> None:
     assert sorted(path.stem for path in (FUZZ / "corpus").iterdir()) == sorted(WITH_CORPUS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_values_make_a_message_or_are_refused(slurm_cluster: LocalCluster) -> None:
     assert slurm_cluster.env
     some(values.whole, 60)
@@ -71,7 +71,7 @@ def test_anything_is_an_id_or_is_refused() -> None:
     some(values.ids, 100)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALONE)
 def test_mutations(name: str) -> None:
     cases = {"records": 200, "config": 1000}.get(name, 2000)
@@ -82,7 +82,7 @@ def test_mutations(name: str) -> None:
 MOST = 6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in ALONE if name != "records"])
 def test_long_texts_take_work_in_proportion(name: str) -> None:
     inputs = run.inputs(name)
@@ -108,7 +108,7 @@ FAULTS: list[tuple[str, str, Any, bytes]] = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("harness", "name", "parse", "data"), FAULTS)
 def test_a_fault_is_found(
     monkeypatch: pytest.MonkeyPatch, harness: str, name: str, parse: object, data: bytes
@@ -122,7 +122,7 @@ def test_a_fault_is_found(
         HARNESSES[harness].run(data)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_program_tells_of_a_finding(tmp_path: Path) -> None:
     """With a fault in the parser, and without one."""
     code = (

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from conftest import Other
 
 # Each takes some 20 seconds, and ten times as long where others keep the processors busy.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 PROGRAM = Path(__file__).with_name("run_soak.py")
 

@@ -164,7 +164,7 @@ def switching(interval: float) -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS + 180)
 def test_threads_that_do_everything(numbers: list[int]) -> None:
     board = Board(numbers)
