@@ -238,7 +238,8 @@ def test_the_table_is_readable_at_100_columns_and_is_markdown(
     assert f"] {CONCURRENT}" in printed
     assert "[bold]a[/bold] reason" in printed
     markdown = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
-    head, rule, *body = [line.strip() for line in markdown if line.strip().startswith("|")]
+    assert markdown == [line.strip() for line in markdown]
+    head, rule, *body = [line for line in markdown if line.startswith("|")]
     assert len(body) == 3
     assert {line.count("|") for line in (head, rule, *body)} == {9}
     assert [line.split("|")[-2].strip() for line in body] == ["ok", "FAILED", "MISSING"]

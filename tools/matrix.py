@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -601,9 +602,11 @@ def show(results: Sequence[Result], options: argparse.Namespace) -> None:
     plain = functools.partial(Console, markup=False, highlight=False, emoji=False)
     console = plain(width=None if sys.stdout.isatty() else 100)
     console.print(*table(results, box.ASCII2), sep="\n")
-    with (LOGS / "table.md").open("w", encoding="utf-8") as file:
-        # A row of Markdown is one line, however long.
-        plain(width=1000, file=file).print(*table(results, box.MARKDOWN), sep="\n")
+    # A row of Markdown is one line, however long.
+    text = io.StringIO()
+    plain(width=1000, file=text).print(*table(results, box.MARKDOWN), sep="\n")
+    lines = [line.rstrip() for line in text.getvalue().strip().splitlines()]
+    (LOGS / "table.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
     # Some tests only tell nothing of the others' skips.
     for pattern in [] if options.pytest else unneeded(results):
         print(f"Note: no test was skipped for what {SKIPS.name} lists: {pattern}")
@@ -637,8 +640,8 @@ def work(pool: ThreadPoolExecutor, options: argparse.Namespace) -> int:
     cells = [cell for here in found for cell in here.cells]
     rows = [row for here in found for row in here.missing]
     if options.list:
-        print(*(cell.title for cell in cells), sep="\n")
-        print(*(f"{row.cell.title} MISSING: {row.faults[0]}" for row in rows), sep="\n")
+        missed = (f"{row.cell.title} MISSING: {row.faults[0]}" for row in rows)
+        print(*(cell.title for cell in cells), *missed, sep="\n")
         return 0
     chosen = [cell for cell in cells if re.search(options.cells, cell.title)]
     results = [row for row in rows if re.search(options.cells, row.cell.title)]
