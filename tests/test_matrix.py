@@ -224,7 +224,7 @@ def test_the_table_is_readable_at_100_columns_and_is_markdown(
     monkeypatch.setattr(matrix, "LOGS", tmp_path)
     pypy = cell("PyPy 7.3.11 3.9.16", "24.11.5")
     rows = [
-        result(cell(), {OWN: 1, CONCURRENT: 4, "[bold]a[/bold] " + "reason " * 10: 2}),
+        result(cell(), {OWN: 1, CONCURRENT: 4, "[bold]a[/bold] " + "reason " * 20: 2}),
         result(pypy, {OWN: 1}, "it failed"),
         *matrix.missing(HERE, "22.05.8", [], [])[:1],
     ]
