@@ -4,14 +4,19 @@ A cell is one run of ``nox -s tests``: on this machine, or in a root file system
 which has a newer Slurm. Those are made once, by debootstrap, and kept in the user's cache folder.
 All that is mounted for a run is mounted in a mount namespace of its own, which ends with the last
 process in it: nothing of it stays, whatever happens.
+
+What this program starts ends with it, even where it is killed, and what it has copied goes.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
-import dataclasses
+import fcntl
+import functools
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -19,36 +24,39 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+import traceback
 import xml.etree.ElementTree as ET
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Union
 
 import findpython
 import nox
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "slurmpy-cffi"
 LOGS = ROOT / ".nox" / "matrix"
 SKIPS = ROOT / "tests" / "skips.toml"
 
-#: Where to find other Debians than this machine's, for the Slurm that they have; the script is the
-#: one of debootstrap's that knows how to make it, where this machine's is older than the release.
-SUITES = {"trixie": "trixie", "forky": "sid"}
+#: Other Debians than this machine's, for the Slurm that they have; and the script of debootstrap's
+#: that knows how to make it, where this machine's is older than the release.
+SUITES = {"trixie": ("24.11", "trixie"), "forky": ("26.05", "sid")}
+IMPLEMENTATIONS = ("CPython", "PyPy")
 #: forky moves, and what is fetched for it must not be older than the tests' authors remember.
 DAYS = 14
 #: What a tree has to have before tools/install-slurm can bring the rest.
 BASE = "ca-certificates,python3,python3-venv,pypy3,pypy3-venv,pypy3-dev,make"
 
-#: For how many seconds a cell may run, and how many lines of its log are shown if it fails.
+#: For how many seconds a command may run, and how many lines of its log are shown if it fails.
 TIMEOUT = 1500
 TAIL = 60
 
@@ -85,15 +93,66 @@ umount --lazy /.outside
 "$@"
 exit $?
 """
-#: Mounts, and processes, are gone when the command ends or this program is killed.
+#: Mounts, and processes, are gone when the command ends or is killed.
 ALONE = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
 
-_children: set[subprocess.Popen[bytes]] = set()
-_lock = threading.Lock()
+#: Stands in front of every command: ends it, and what it has started, after some seconds or when
+#: this program is gone. That is when nobody has the other end of a pipe any more, which this
+#: program has alone; the kernel sees to it even for SIGKILL.
+WATCHER = """
+import os, select, signal, subprocess, sys, threading
+alive, seconds = int(sys.argv[1]), float(sys.argv[2])
+process = subprocess.Popen(sys.argv[3:], start_new_session=True)
+def watch():
+    if not select.select([alive], [], [], seconds)[0]:
+        print(f"ended after {seconds:.0f} s", file=sys.stderr, flush=True)
+    os.killpg(process.pid, signal.SIGKILL)
+threading.Thread(target=watch, daemon=True).start()
+os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+os.killpg(process.pid, signal.SIGKILL)
+code = process.wait()
+sys.exit(code if code >= 0 else 128 - code)
+"""
+#: Removes a folder when this program and all watchers are gone. What was killed may still be on its
+#: way out, and writing.
+JANITOR = """
+import os, shutil, sys, time
+sys.stdin.buffer.read()
+for _ in range(100):
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+    if not os.path.exists(sys.argv[1]):
+        break
+    time.sleep(0.1)
+"""
+ISOLATED = [sys.executable, "-I", "-S", "-c"]
+_watched, _write = os.pipe()
+#: What only this program has, and what the watchers have as well.
+ALIVE = os.fdopen(_write, "wb", buffering=0)
+_janitor_reads, BUSY = os.pipe()
 
 
-class MatrixError(SystemExit):
-    """Ends the program with what is missing."""
+class MatrixError(Exception):
+    """Something that a cell needs is missing."""
+
+
+def started(
+    command: Sequence[str],
+    log: int,
+    env: Mapping[str, str] | None,
+    timeout: float,
+    errors: int = subprocess.STDOUT,
+) -> subprocess.CompletedProcess[bytes]:
+    """A command that has run; all that it has started ended with it."""
+    return subprocess.run(
+        [*ISOLATED, WATCHER, str(_watched), str(timeout), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=errors,
+        env=env,
+        pass_fds=[_watched, BUSY],
+        start_new_session=True,
+        check=False,
+    )
 
 
 def run(
@@ -102,58 +161,49 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT,
 ) -> int:
-    """Runs a command with its output in a file; all that it has started ends with it."""
-    with log.open("ab") as file, _started(command, file, env) as process:
-        try:
-            return process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            file.write(f"\nended after {timeout} s\n".encode())
-            return 1
+    """Runs a command with its output in a file."""
+    with log.open("ab") as file:
+        return started(command, file.fileno(), env, timeout).returncode
+
+
+def printed(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """What a command prints."""
+    pipe = subprocess.PIPE
+    done = started(command, pipe, env, 120, pipe)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace")
+        raise MatrixError(f"`{' '.join(command[-3:])}` ended with {done.returncode}: {said}")
+    return done.stdout.decode().strip()
 
 
 @contextlib.contextmanager
-def _started(
-    command: Sequence[str], file: BinaryIO, env: Mapping[str, str] | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, which is gone afterwards."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=file,
-        stderr=subprocess.STDOUT,
-        env=env,
-        start_new_session=True,
-    )
-    with _lock:
-        _children.add(process)
-    try:
-        yield process
-    finally:
-        _end(process)
-        process.wait()
-        with _lock:
-            _children.discard(process)
+def below_one_folder() -> Iterator[None]:
+    """All temporary folders of this program are below one, which goes with it."""
+    folder = tempfile.mkdtemp(prefix="matrix-")
+    janitor = [*ISOLATED, JANITOR, folder]
+    with subprocess.Popen(janitor, stdin=_janitor_reads, start_new_session=True):
+        # Some tests become another user.
+        Path(folder).chmod(0o755)
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            ALIVE.close()
+            os.close(BUSY)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and those that it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def end_all(*_: object) -> None:
+def end(number: int, _frame: FrameType | None) -> NoReturn:
     """Ends what is under way, and then this program."""
-    with _lock:
-        for process in _children:
-            _end(process)
-    os._exit(1)
+    ALIVE.close()
+    sys.exit(128 + number)
 
 
-@dataclasses.dataclass(frozen=True)
 class Here:
     """This machine."""
 
-    name = "this machine"
+    #: Which Slurm is expected, if it has to be one, and which tests.
+    major = ""
+    tiers = ("functional", "slow")
 
     def prepare(self) -> None:
         """Nothing has to be made."""
@@ -182,51 +232,66 @@ class Here:
         return list(found.values())
 
 
-@dataclasses.dataclass(frozen=True)
 class Tree:
-    """The root file system of a Debian."""
+    """The root file system of a Debian, which programs that use it hold a lock on."""
 
-    suite: str
+    tiers = ("functional",)
 
-    @property
-    def name(self) -> str:
-        """What it is called in names of files."""
-        return self.suite
-
-    @property
-    def root(self) -> Path:
-        """Its folder. What it is made of is part of the name, so that a change makes it anew."""
+    def __init__(self, suite: str) -> None:
+        self.suite = suite
+        self.major, self.script = SUITES[suite]
+        # What it is made of is part of the name, so that a change makes it anew.
         recipe = (BASE, (ROOT / "tools" / "install-slurm").read_text("utf-8"))
-        return CACHE / f"{self.suite}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}"
+        self.root = CACHE / f"{suite}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}"
 
     def prepare(self) -> None:
-        """Makes the tree, unless there is one that is not too old."""
-        stamp = self.root / "etc" / "slurmpy-matrix"
-        if stamp.exists() and time.time() - stamp.stat().st_mtime < DAYS * 86400:
-            return
+        """Makes the tree, unless there is one that is not too old; it is held until the end."""
+        if os.geteuid():
+            raise MatrixError("only root can make and enter the trees of other Debians")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with locked(CACHE / f"{self.suite}.lock"):
+            if not 0 <= time.time() - made(self.root) < DAYS * 86400:
+                try:
+                    self.make()
+                except Exception as error:
+                    old = max(CACHE.glob(f"{self.suite}-*"), key=made, default=self.root)
+                    if not made(old):
+                        raise
+                    print(f"{error}\nThe tests run in the {self.suite} that is there: {old}")
+                    self.root = old
+            fcntl.flock(os.open(self.root, os.O_RDONLY), fcntl.LOCK_SH)
+
+    def make(self) -> None:
+        """Makes the tree anew, and removes older ones that nobody uses."""
+        if self.root.exists() and not unused(self.root):
+            raise MatrixError(f"{self.suite} is too old, but in use")
+        uris = "$(ORIGIN)|$(SUITE)|$(REPO_URI)"
+        uri = mirror(printed("apt-get", "indextargets", "--format", uris, "Created-By: Packages"))
         log = LOGS / f"{self.suite}.log"
-        for old in CACHE.glob(f"{self.suite}-*"):
-            shutil.rmtree(old)
-        self.root.mkdir(parents=True)
-        mirror = _printed("apt-get", "indextargets", "--format", "$(REPO_URI)").split()
-        if not mirror:
-            msg = (
-                "no Debian mirror: `apt-get indextargets` names none, so apt-get update comes first"
-            )
-            raise MatrixError(msg)
-        bootstrap = ["debootstrap", "--variant=minbase", f"--include={BASE}", self.suite]
-        script = f"/usr/share/debootstrap/scripts/{SUITES[self.suite]}"
-        steps = [
-            [*ALONE, "--mount-proc", *bootstrap, str(self.root), mirror[0], script],
-            self.command(ROOT, ["/src/tools/install-slurm", "python3", "accounting"]),
-            self.command(ROOT, ["python3", "-m", "venv", "/opt/nox"]),
-            self.command(ROOT, ["/opt/nox/bin/pip", "install", "--quiet", "nox"]),
-        ]
-        for step in steps:
-            if run(step, log, self.environment() if step is not steps[0] else None):
-                msg = f"{self.suite} could not be made: {' '.join(step)}\n{_tail(log)}"
-                raise MatrixError(msg)
-        stamp.touch()
+        final, self.root = self.root, CACHE / f".{self.suite}"
+        try:
+            # What one that failed or was killed has left.
+            if self.root.exists():
+                shutil.rmtree(self.root)
+            self.root.mkdir()
+            bootstrap = ["debootstrap", "--variant=minbase", f"--include={BASE}", self.suite]
+            script = f"/usr/share/debootstrap/scripts/{self.script}"
+            with copied() as checkout:
+                steps = [
+                    [*ALONE, "--mount-proc", *bootstrap, str(self.root), uri, script],
+                    self.command(checkout, ["/src/tools/install-slurm", "python3", "accounting"]),
+                    self.command(checkout, ["python3", "-m", "venv", "/opt/nox"]),
+                    self.command(checkout, ["/opt/nox/bin/pip", "install", "--quiet", "nox"]),
+                ]
+                for step in steps:
+                    if run(step, log, self.environment() if step is not steps[0] else None):
+                        raise MatrixError(f"{self.suite} could not be made\n{tail(log)}")
+            (self.root / STAMP).touch()
+            for old in filter(unused, CACHE.glob(f"{self.suite}-*")):
+                shutil.rmtree(old)
+            self.root.rename(final)
+        finally:
+            self.root = final
 
     def command(self, checkout: Path, argv: Sequence[str]) -> list[str]:
         """How a command is run in it."""
@@ -249,10 +314,57 @@ class Tree:
         return ["/usr/bin/python3", "/usr/bin/pypy3"]
 
 
+Place = Union[Here, Tree]
+#: The file of a tree that tells that it is complete, and since when.
+STAMP = Path("etc", "slurmpy-matrix")
+
+
+def made(tree: Path) -> float:
+    """When a tree was made, or 0 where it is not complete."""
+    stamp = tree / STAMP
+    return stamp.stat().st_mtime if stamp.exists() else 0
+
+
+def unused(tree: Path) -> bool:
+    """Whether no program holds a tree; none can take it while the suite is locked."""
+    descriptor = os.open(tree, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One program at a time; others wait."""
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if ALIVE.closed:
+                    raise MatrixError("ended while waiting") from None
+                time.sleep(1)
+        yield
+
+
+def mirror(listed: str) -> str:
+    """Debian's own repository among those of apt, from lines of origin, suite and address."""
+    for line in listed.splitlines():
+        origin, suite, uri = line.split("|")
+        if origin == "Debian" and "security" not in suite and uri.startswith("http"):
+            return uri
+    raise MatrixError("apt knows no mirror of Debian's, or `apt-get update` was never run")
+
+
 class Cell(NamedTuple):
     """One run of the tests."""
 
-    place: Here | Tree
+    place: Place
     python: str
     slurm: str
     name: str
@@ -274,16 +386,23 @@ class Result(NamedTuple):
     seconds: float
     #: What makes it fail, if it does.
     faults: list[str]
+    missing: bool = False
+
+    @property
+    def state(self) -> str:
+        """What the table says of it."""
+        return "MISSING" if self.missing else "FAILED" if self.faults else "ok"
 
 
-def _printed(*command: str, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints."""
-    return subprocess.run(
-        command, env=env, check=True, capture_output=True, text=True, timeout=120
-    ).stdout.strip()
+class Found(NamedTuple):
+    """What a place has."""
+
+    cells: list[Cell]
+    #: Those that are expected and that it does not have.
+    missing: list[Result]
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     """The end of a log."""
     return "\n".join(log.read_text("utf-8", "replace").splitlines()[-TAIL:])
 
@@ -297,23 +416,50 @@ print(name + pypy, platform.python_version() + threads)
 """
 
 
-def cells_of(place: Here | Tree) -> list[Cell]:
+def cells_of(place: Place) -> Found:
     """The cells of a place; on this machine, the slow tests run once for each implementation."""
-    env = place.environment()
-
-    def printed(*argv: str) -> str:
-        return _printed(*place.command(ROOT, argv), env=env)
-
-    slurm = printed("slurmd", "-V").partition(" ")[2]
-    names = {python: printed(python, "-c", VERSION) for python in place.pythons()}
+    slurm, names, faults = place.major or "unknown", {}, []
+    try:
+        place.prepare()
+        with temporary() as nothing:
+            slurm = ask(place, nothing, "slurmd", "-V").partition(" ")[2]
+            for python in place.pythons():
+                try:
+                    names[python] = ask(place, nothing, python, "-c", VERSION)
+                except MatrixError as error:  # noqa: PERF203 - the others go on
+                    faults.append(str(error))
+    except Exception:  # noqa: BLE001 - the others go on
+        faults.append(traceback.format_exc())
     cells = [Cell(place, python, slurm, name, "functional") for python, name in names.items()]
-    if isinstance(place, Here):
-        own = [python for python, name in names.items() if name.startswith("CPython")]
-        own.sort(key=lambda python: os.path.realpath(python) != os.path.realpath(BASE_PYTHON))
-        pypy = [python for python, name in names.items() if name.startswith("PyPy")]
-        slow = [*own[:1], *pypy[:1]]
-        cells += [Cell(place, python, slurm, names[python], "slow") for python in slow]
-    return cells
+    if "slow" in place.tiers:
+        # The interpreter that this runs in comes before others.
+        known = sorted(names, key=lambda it: os.path.realpath(it) != os.path.realpath(BASE_PYTHON))
+        for kind in IMPLEMENTATIONS:
+            slow = [python for python in known if names[python].startswith(kind)][:1]
+            cells += [Cell(place, python, slurm, names[python], "slow") for python in slow]
+    return Found(cells, missing(place, slurm, cells, faults))
+
+
+def ask(place: Place, checkout: Path, *argv: str) -> str:
+    """What a command prints in a place."""
+    return printed(*place.command(checkout, argv), env=place.environment())
+
+
+def missing(place: Place, slurm: str, cells: Sequence[Cell], faults: Sequence[str]) -> list[Result]:
+    """A row for each cell that is expected of a place, and that it does not have."""
+    if not slurm.startswith(place.major):
+        faults = [*faults, f"there is Slurm {slurm} instead"]
+        slurm = place.major
+    rows = []
+    for kind in IMPLEMENTATIONS:
+        for tier in place.tiers:
+            cell = Cell(place, "", slurm, kind, tier)
+            if not any(
+                (it.slurm, it.name.split()[0], it.tier) == (slurm, kind, tier) for it in cells
+            ):
+                reasons = [*faults] or [f"no {kind} was found"]
+                rows.append(Result(cell, Counter(), Counter(), 0, reasons, missing=True))
+    return rows
 
 
 #: The interpreter behind the virtual environment that this runs in.
@@ -321,19 +467,39 @@ BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
 
 
 @contextlib.contextmanager
+def temporary() -> Iterator[Path]:
+    """An empty folder, which others can enter: some tests become another user."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        # What is left because somebody still writes to it goes in the end.
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def copied() -> Iterator[Path]:
     """The files of the checkout in a folder of their own, as a build writes into it."""
     listed = ("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others")
-    names = _printed(*listed, "--exclude-standard").split("\0")
-    with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
-        # Some tests become another user.
-        Path(folder).chmod(0o755)
+    names = printed(*listed, "--exclude-standard").split("\0")
+    with temporary() as folder:
         for name in filter(None, names):
-            source, target = ROOT / name, Path(folder, name)
+            source, target = ROOT / name, folder / name
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
-        yield Path(folder)
+        yield folder
+
+
+def result_of(cell: Cell, options: argparse.Namespace) -> Result:
+    """Runs a cell; whatever goes wrong is a fault of this one."""
+    start = time.monotonic()
+    try:
+        return run_cell(cell, options)
+    except Exception:  # noqa: BLE001 - the others go on
+        seconds = time.monotonic() - start
+        return Result(cell, Counter(), Counter(), seconds, [traceback.format_exc()])
 
 
 def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
@@ -351,15 +517,15 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         ]
         python = sys.executable if isinstance(cell.place, Here) else "/opt/nox/bin/python"
         command = cell.place.command(checkout, [python, "-m", "nox", *argv])
-        code = run(command, log, cell.place.environment())
+        code = run(command, log, cell.place.environment(), options.timeout)
         seconds = time.monotonic() - start
         results = checkout / "results.xml"
         if not results.exists():
-            return Result(cell, Counter(), Counter(), seconds, ["no test was run", _tail(log)])
+            return Result(cell, Counter(), Counter(), seconds, ["no test was run", tail(log)])
         counts, skips = read(results)
     faults = unexpected(cell, skips)
     if code or counts["failed"] or not counts["passed"]:
-        faults += [f"pytest ended with {code}", _tail(log)]
+        faults += [f"pytest ended with {code}", tail(log)]
     return Result(cell, counts, skips, seconds, faults)
 
 
@@ -373,36 +539,77 @@ def read(results: Path) -> tuple[Counter[str], Counter[str]]:
             counts["failed"] += 1
         elif skipped is not None:
             counts["skipped"] += 1
-            skips[skipped.get("message", "")] += 1
+            reason = skipped.get("message", "")
+            if reason == "collection skipped":
+                # A whole module: file, line and reason, as Python writes a tuple.
+                reason = ast.literal_eval(skipped.text or "")[2].removeprefix("Skipped: ")
+            skips[reason] += 1
         else:
             counts["passed"] += 1
     return counts, skips
 
 
-def unexpected(cell: Cell, skips: Counter[str]) -> list[str]:
-    """The skips that the committed list does not have for this cell."""
-    listed = nox.project.load_toml(SKIPS)["skip"]
+def listed_for(cell: Cell) -> list[str]:
+    """The reasons that the committed list has for a cell."""
+    entries = nox.project.load_toml(SKIPS)["skip"]
     title = f"{cell.slurm} {cell.name}"
-    allowed = [entry["reason"] for entry in listed if re.search(entry["cells"], title)]
     return [
-        f"{count} skipped, which {SKIPS.name} does not have for this cell: {reason}"
-        for reason, count in skips.items()
-        if not any(re.fullmatch(pattern, reason) for pattern in allowed)
+        reason
+        for entry in entries
+        if re.search(entry["cells"], title)
+        for reason in entry["reasons"]
     ]
 
 
-def table(results: Sequence[Result]) -> Table:
-    """All cells, one a row."""
-    shown = Table("Slurm", "Python", "tests", "passed", "failed", "skipped", "seconds", "")
+def unexpected(cell: Cell, skips: Mapping[str, int]) -> list[str]:
+    """The skips that the committed list does not have for this cell."""
+    patterns = listed_for(cell)
+    return [
+        f"{count} skipped, which {SKIPS.name} does not have for this cell: {reason}"
+        for reason, count in skips.items()
+        if not any(re.fullmatch(pattern, reason) for pattern in patterns)
+    ]
+
+
+def unneeded(results: Sequence[Result]) -> list[str]:
+    """The reasons on the list that none of these cells had, though it is for one of them."""
+    ran = [result for result in results if result.counts]
+    had = {reason for result in ran for reason in result.skips}
+    patterns = dict.fromkeys(pattern for result in ran for pattern in listed_for(result.cell))
+    return [it for it in patterns if not any(re.fullmatch(it, reason) for reason in had)]
+
+
+def table(results: Sequence[Result], kind: box.Box) -> tuple[Table, str]:
+    """All cells, one a row, and the reasons for what was skipped, by their number in the table."""
+    numbers: dict[str, int] = {}
+    shown = Table("Slurm", "Python", "tests", "passed", "failed", "skipped", "s", "", box=kind)
     for result in results:
         cell, counts = result.cell, result.counts
-        reasons = "\n".join(f"{count} {reason}" for reason, count in result.skips.items())
-        numbers = [str(counts[name]) for name in ("passed", "failed")]
+        reasons = [
+            f"{count} [{numbers.setdefault(reason, len(numbers) + 1)}]"
+            for reason, count in sorted(result.skips.items())
+        ]
         shown.add_row(
-            *(cell.slurm, cell.name, cell.tier, *numbers, reasons or "0"),
-            *(f"{result.seconds:.0f}", "FAILED" if result.faults else "ok"),
+            *(cell.slurm, cell.name, cell.tier, str(counts["passed"]), str(counts["failed"])),
+            ", ".join(reasons) or "0",
+            *(f"{result.seconds:.0f}", result.state),
         )
-    return shown
+    return shown, "\n".join(f"- [{number}] {reason}" for reason, number in numbers.items())
+
+
+def show(results: Sequence[Result], options: argparse.Namespace) -> None:
+    """Prints the table, and writes it as Markdown."""
+    plain = functools.partial(Console, markup=False, highlight=False, emoji=False)
+    console = plain(width=None if sys.stdout.isatty() else 100)
+    console.print(*table(results, box.ASCII2), sep="\n")
+    # A row of Markdown is one line, however long.
+    text = io.StringIO()
+    plain(width=1000, file=text).print(*table(results, box.MARKDOWN), sep="\n")
+    lines = [line.rstrip() for line in text.getvalue().strip().splitlines()]
+    (LOGS / "table.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    # Some tests only tell nothing of the others' skips.
+    for pattern in [] if options.pytest else unneeded(results):
+        print(f"Note: no test was skipped for what {SKIPS.name} lists: {pattern}")
 
 
 def main() -> int:
@@ -413,34 +620,46 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3, help="processes of pytest in a cell")
     parser.add_argument("--parallel", type=int, default=2, help="how many cells run at once")
     parser.add_argument("pytest", nargs="*", help="more options of pytest, after --")
+    parser.add_argument("--timeout", type=int, default=TIMEOUT, help="seconds that a cell may take")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, end_all)
-    signal.signal(signal.SIGINT, end_all)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
     LOGS.mkdir(parents=True, exist_ok=True)
-    places: list[Here | Tree] = [Here()]
-    if os.geteuid() == 0:
-        places += [Tree(suite) for suite in SUITES]
-    else:
-        print("Only root can make the trees of other Debians: this machine's Slurm alone.")
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    with ThreadPoolExecutor(options.parallel) as pool:
-        # Trees that are missing come first, side by side: that is mostly waiting.
-        list(pool.map(lambda place: place.prepare(), places))
-        found = [cell for cells in pool.map(cells_of, places) for cell in cells]
-        chosen = [cell for cell in found if re.search(options.cells, cell.title)]
-        if options.list or not chosen:
-            print(*(cell.title for cell in found), sep="\n")
-            return 0 if options.list else 1
-        # The longest first.
-        chosen.sort(key=lambda cell: (cell.tier != "slow", "PyPy" not in cell.name))
-        results = []
-        for future in as_completed([pool.submit(run_cell, it, options) for it in chosen]):
-            result = future.result()
-            head = f"{result.cell.title}: {dict(result.counts)} in {result.seconds:.0f} s"
-            print(head, *result.faults, sep="\n", flush=True)
-            results.append(result)
-    results.sort(key=lambda result: found.index(result.cell))
-    console.print(table(results))
+    with below_one_folder(), ThreadPoolExecutor(options.parallel) as pool:
+        try:
+            return work(pool, options)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def work(pool: ThreadPoolExecutor, options: argparse.Namespace) -> int:
+    """Finds the cells, and runs those that were chosen."""
+    places: list[Place] = [Here(), *map(Tree, SUITES)]
+    # Trees that are missing come first, side by side: that is mostly waiting.
+    found = list(pool.map(cells_of, places))
+    cells = [cell for here in found for cell in here.cells]
+    rows = [row for here in found for row in here.missing]
+    if options.list:
+        missed = (f"{row.cell.title} MISSING: {row.faults[0]}" for row in rows)
+        print(*(cell.title for cell in cells), *missed, sep="\n")
+        return 0
+    chosen = [cell for cell in cells if re.search(options.cells, cell.title)]
+    results = [row for row in rows if re.search(options.cells, row.cell.title)]
+    for row in results:
+        print(f"{row.cell.title} MISSING", *row.faults, sep="\n", flush=True)
+    if not chosen and not results:
+        print("No cell has such a name; --list names all.")
+        return 1
+    # The longest first.
+    chosen.sort(key=lambda cell: (cell.tier != "slow", "PyPy" not in cell.name))
+    for future in as_completed([pool.submit(result_of, it, options) for it in chosen]):
+        result = future.result()
+        head = f"{result.cell.title}: {dict(result.counts)} in {result.seconds:.0f} s"
+        print(head, *result.faults, sep="\n", flush=True)
+        results.append(result)
+    order = [*cells, *(row.cell for row in rows)]
+    results.sort(key=lambda result: order.index(result.cell))
+    show(results, options)
     return 1 if any(result.faults for result in results) else 0
 
 
