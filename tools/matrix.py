@@ -131,6 +131,10 @@ ALIVE = os.fdopen(_write, "wb", buffering=0)
 _janitor_reads, BUSY = os.pipe()
 
 
+#: Which tests each tier has, as pytest's marks.
+MARKS = {"functional": "not slow and not long", "slow": "slow or long"}
+
+
 class MatrixError(Exception):
     """Something that a cell needs is missing."""
 
@@ -373,7 +377,7 @@ class Cell(NamedTuple):
     @property
     def title(self) -> str:
         """What it is called in lists and names of files."""
-        return f"{self.slurm}-{self.name}-{self.tier}".replace(" ", "")
+        return f"{self.slurm}-{self.name}-{self.tier}".replace(" ", "-")
 
 
 class Result(NamedTuple):
@@ -511,7 +515,7 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         folder = cell.place.folder(checkout)
         argv = [
             *("-f", f"{folder}/noxfile.py", "-s", "tests", "--force-python", cell.python, "--"),
-            *("-m", "slow" if cell.tier == "slow" else "not slow", "-p", "no:cacheprovider"),
+            *("-m", MARKS[cell.tier], "-p", "no:cacheprovider"),
             *(f"--numprocesses={options.workers}", "--dist=loadscope"),
             *(f"--junitxml={folder}/results.xml", *options.pytest),
         ]
