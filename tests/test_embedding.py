@@ -387,24 +387,24 @@ def test_a_controller_of_another_major(slurm_cluster: LocalCluster) -> None:
         rounds = []
         for _ in range(2):
             said = []
-            attempt("init", lambda: slurmpy.init(sys.argv[1]))
+            attempt("init", slurmpy.init)
             attempt("Jobs.load", load)
             number = attempt("submit", slurmpy.JobSubmitDescription(
                 script="#!/bin/sh", name="other", hold=True, standard_output="/dev/null",
                 working_directory="/tmp",
             ).submit) or 1
             attempt("Job.load", load_one)
-            attempt("steps", lambda: slurmpy.Job(number).load_steps())
+            attempt("steps", slurmpy.JobSteps.load_all)
             attempt("to_dict", lambda: slurmpy.Job.load(number).to_dict())
             attempt("cancel", lambda: slurmpy.Job(number).cancel())
             slurmpy.fini()
             rounds.append(said)
         # A controller of its own major serves the process yet.
-        slurmpy.init(sys.argv[2])
+        slurmpy.init(sys.argv[1])
         print(json.dumps([rounds, slurmpy.Jobs.load().clusters()]))
         """,
-        os.environ["SLURMPY_OTHER_CONF"],
         slurm_cluster.conf,
+        env={"SLURM_CONF": os.environ["SLURMPY_OTHER_CONF"]},
     )
     assert (done.returncode, done.stderr) == (0, "")
     rounds, clusters = json.loads(done.stdout)
