@@ -45,6 +45,7 @@ typedef struct {
 int slurmpy_kill_jobs(const char *cluster, char **jobs, uint32_t count, uint16_t signal,
 		      uint16_t flags, kill_jobs_resp_msg_t **resp);
 void slurmpy_free_kill_jobs(kill_jobs_resp_msg_t *resp);
+void slurmpy_drop_kill_jobs(kill_jobs_resp_msg_t **cell);
 #endif
 
 int slurmpy_suspend(const char *cluster, char *job, job_array_resp_msg_t **resp);
@@ -55,3 +56,5 @@ int slurmpy_set_priority(const char *cluster, char *job, uint32_t priority, uint
 int slurmpy_notify_job(const char *cluster, uint32_t job_id, char *message);
 int slurmpy_batch_script(const char *cluster, uint32_t job_id, char **text, size_t *size);
 void slurm_free_job_array_resp(job_array_resp_msg_t *resp);
+void slurmpy_drop_array(job_array_resp_msg_t **cell);
+void slurmpy_drop_text(char **cell);

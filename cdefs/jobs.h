@@ -156,6 +156,7 @@ int slurmpy_load_jobs(time_t since, long configuration, job_info_msg_t **resp,
 int slurmpy_load_job_user(job_info_msg_t **resp, uint32_t user_id, uint16_t show_flags);
 int slurmpy_load_job(job_info_msg_t **resp, uint32_t job_id, uint16_t show_flags);
 void slurmpy_free_jobs(job_info_msg_t *msg);
+void slurmpy_drop_jobs(job_info_msg_t **cell);
 
 void slurm_get_job_stderr(char *buf, int buf_size, slurm_job_info_t *job);
 void slurm_get_job_stdin(char *buf, int buf_size, slurm_job_info_t *job);

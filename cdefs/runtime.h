@@ -39,6 +39,7 @@ int slurmpy_trial_step(slurmpy_trial_t *trial);
 void slurmpy_trial_end(slurmpy_trial_t *trial);
 
 void slurmpy_init(const char *conf, const slurmpy_trial_t *trial);
+int slurmpy_catches(void);
 void slurmpy_fini(void);
 void slurmpy_after_fork(void);
 

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,34 +109,66 @@ static const slurmpy_log_options_t slurmpy_log_options = {
 /* Whether the messages can be caught: 0 until a trial has found out, then 1 or -1. */
 static int slurmpy_can_catch = 0;
 
+#define SLURMPY_NOT_TRIED 77
+
+/* Whether a child has ended by what libslurm did in it, and not by what befell it: a kill by
+ * hand or for want of memory, its time limit, or nothing to be had from the system. */
+static int slurmpy_failed_by_itself(int ended)
+{
+	if (WIFEXITED(ended))
+		return WEXITSTATUS(ended) != SLURMPY_NOT_TRIED;
+	switch (WIFSIGNALED(ended) ? WTERMSIG(ended) : 0) {
+	case SIGSEGV:
+	case SIGABRT:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
 /* In the child of a trial. */
 static int slurmpy_try_to_catch(void)
 {
 	struct stat status = { .st_size = 0 };
-	int fd = memfd_create("slurmpy", MFD_CLOEXEC);
+	int fd = memfd_create("slurmpy", MFD_CLOEXEC), ended = 0;
 	FILE *file;
-	pid_t child;
+	pid_t child, reaped = -1;
 
 	if (fd < 0)
-		return -1;
+		return 0;
+	/* Where it is ignored, nobody learns how the child has ended. */
+	signal(SIGCHLD, SIG_DFL);
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_DUMPABLE, 0);
+		/* One that the host ignores would limit nothing. */
+		signal(SIGALRM, SIG_DFL);
 		alarm(5);
 		file = fdopen(fd, "a");
-		if (file) {
-			slurm_log_alter_with_fp(slurmpy_log_options, 0, file);
-			slurm_error("slurmpy");
-		}
+		if (!file)
+			_exit(SLURMPY_NOT_TRIED);
+		slurm_log_alter_with_fp(slurmpy_log_options, 0, file);
+		slurm_error("slurmpy");
 		_exit(0);
 	}
 	if (child > 0)
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-			;
+		do
+			reaped = waitpid(child, &ended, 0);
+		while (reaped < 0 && errno == EINTR);
 	fstat(fd, &status);
 	close(fd);
-	return status.st_size > 0 ? 1 : -1;
+	if (status.st_size > 0)
+		return 1;
+	return child > 0 && reaped == child && slurmpy_failed_by_itself(ended) ? -1 : 0;
+}
+
+static int slurmpy_catches(void)
+{
+	return slurmpy_can_catch;
 }
 
 static FILE *slurmpy_messages_file;
@@ -363,9 +396,10 @@ static void slurmpy_take_own_pipe(void)
 		return;
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
-	/* Of one that a write has brought up the kernel says that this process has sent it. Any
-	 * other is the host's. */
-	if (sigtimedwait(&pipe, &info, &at_once) == SIGPIPE &&
+	/* Of one that a write has brought up the kernel says that this process has sent it by
+	 * kill(). Any other is the host's, also one that a thread has sent to this one: which the
+	 * C library's sigtimedwait() would say the same of. */
+	if (syscall(SYS_rt_sigtimedwait, &pipe, &info, &at_once, (NSIG - 1) / 8) == SIGPIPE &&
 	    (info.si_code != SI_USER || info.si_pid != getpid()))
 		raise(SIGPIPE);
 }
@@ -479,6 +513,19 @@ static void slurmpy_free_jobs(job_info_msg_t *msg)
 	slurm_free_job_info_msg(msg);
 }
 
+/* What frees the answer that a cell still has, where one came and nobody took it. */
+#define SLURMPY_DROP(what, type, free_answer)		\
+	static void slurmpy_drop_##what(type **cell)	\
+	{						\
+		type *answer = *cell;			\
+							\
+		*cell = NULL;				\
+		if (answer)				\
+			free_answer(answer);		\
+	}
+
+SLURMPY_DROP(jobs, job_info_msg_t, slurmpy_free_jobs)
+
 /* The waiting tasks of an array record, whole: libslurm's own text of them is cut at 64
  * bytes unless the environment says otherwise, and the environment is the host's.
  * "1-13:2" is what squeue prints for more than five tasks at an even distance, where they
@@ -575,7 +622,11 @@ static void slurmpy_free_kill_jobs(kill_jobs_resp_msg_t *resp)
 			slurm_bit_free(&resp->job_responses[i].id->array_bitmap);
 	slurm_free_kill_jobs_response_msg(resp);
 }
+
+SLURMPY_DROP(kill_jobs, kill_jobs_resp_msg_t, slurmpy_free_kill_jobs)
 #endif
+
+SLURMPY_DROP(array, job_array_resp_msg_t, slurm_free_job_array_resp)
 
 static int slurmpy_suspend(const char *cluster, char *job, job_array_resp_msg_t **resp)
 {
@@ -632,6 +683,8 @@ static int slurmpy_notify_job(const char *cluster, uint32_t job_id, char *messag
 
 	return rc ? rc : slurmpy_leave(slurm_notify_job(slurmpy_job(job_id), message));
 }
+
+SLURMPY_DROP(text, char, free)
 
 /* The text goes back through free(). */
 static int slurmpy_batch_script(const char *cluster, uint32_t job_id, char **text, size_t *size)

@@ -1,5 +1,7 @@
 /* Live statistics: each node of a step is asked. */
 
+SLURMPY_DROP(stats, job_step_stat_response_msg_t, slurm_job_step_stat_response_msg_free)
+
 static int slurmpy_step_stat(const char *cluster, job_step_info_t *step,
 			     job_step_stat_response_msg_t **resp)
 {

@@ -28,3 +28,4 @@ int slurmpy_step_stat(const char *cluster, job_step_info_t *step,
 job_step_stat_t *slurmpy_pop_stat(job_step_stat_response_msg_t *resp);
 void slurm_job_step_stat_free(job_step_stat_t *object);
 void slurm_job_step_stat_response_msg_free(void *object);
+void slurmpy_drop_stats(job_step_stat_response_msg_t **cell);

@@ -53,6 +53,8 @@ static void slurmpy_free_steps(job_step_info_response_msg_t *msg)
 	slurm_free_job_step_info_response_msg(msg);
 }
 
+SLURMPY_DROP(steps, job_step_info_response_msg_t, slurmpy_free_steps)
+
 static int slurmpy_signal_step(const char *cluster, uint32_t job_id, uint32_t step_id,
 			       uint16_t signal)
 {

@@ -53,6 +53,7 @@ static const uint32_t SLURM_MAX_NORMAL_STEP_ID;
 
 int slurmpy_load_steps(const char *cluster, uint32_t job_id, job_step_info_response_msg_t **resp);
 void slurmpy_free_steps(job_step_info_response_msg_t *msg);
+void slurmpy_drop_steps(job_step_info_response_msg_t **cell);
 int slurmpy_signal_step(const char *cluster, uint32_t job_id, uint32_t step_id, uint16_t signal);
 int slurmpy_limit_step(const char *cluster, uint32_t job_id, uint32_t step_id, uint32_t minutes);
 char *slurmpy_hosts(const char *list);

@@ -3,6 +3,9 @@
 extern time_t slurm_parse_time(const char *text, int past);
 extern void slurm_free_will_run_response_msg(will_run_response_msg_t *resp);
 
+SLURMPY_DROP(submitted, submit_response_msg_t, slurm_free_submit_response_response_msg)
+SLURMPY_DROP(will_run, will_run_response_msg_t, slurm_free_will_run_response_msg)
+
 #define SLURMPY_SPELLS_TRES (SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,11,0))
 
 /* What sbatch marks as "not set", and slurm_init_job_desc_msg leaves at 0, which is a value. */

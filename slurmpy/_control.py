@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from slurmpy import _convert, _runtime
 from slurmpy._ffi import ffi, lib
+from slurmpy._records import cell, take
 from slurmpy.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -295,9 +296,9 @@ def _absent(ids: Collection[int]) -> set[int]:
     """
     if len(ids) == 1:
         return {job_id for job_id in ids if _why(job_id) == lib.ESLURM_INVALID_JOB_ID}
-    out = ffi.new("job_info_msg_t **")
-    rc = _runtime.call(lib.slurmpy_load_jobs, 0, 0, out, lib.SHOW_ALL | lib.SHOW_LOCAL)
-    message: Any = ffi.gc(out[0], lib.slurmpy_free_jobs) if rc == 0 else None
+    with cell("job_info_msg_t **", lib.slurmpy_drop_jobs) as out:
+        rc = _runtime.call(lib.slurmpy_load_jobs, 0, 0, out, lib.SHOW_ALL | lib.SHOW_LOCAL)
+        message = take(out, lib.slurmpy_free_jobs) if rc == 0 else None
     said()
     if message is None:
         # It was told that all is done, and cannot be asked any more.
@@ -314,16 +315,17 @@ def _ask(target: Target, name: str, action: Action) -> dict[str, int]:
     """
     detail = f"{action.what} job {target.job_id}"
     job = int(name) if action.by_id else name.encode()
-    out = ffi.new("job_array_resp_msg_t **") if action.answers else None
-    rc = _runtime.call(action.call, target.of, job, *action.args, *([out] if out else []))
-    code = rc if rc >= 0 else ffi.errno
-    answers = ffi.gc(out[0], lib.slurm_free_job_array_resp) if out and out[0] else None
+    with cell("job_array_resp_msg_t **", lib.slurmpy_drop_array) as out:
+        place = (out,) if action.answers else ()
+        rc = _runtime.call(action.call, target.of, job, *action.args, *place)
+        code = rc if rc >= 0 else ffi.errno
+        answers = take(out, lib.slurm_free_job_array_resp)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise other_cluster(target.job_id, target.cluster)
     if rc and _is_over(target, action, code):
         said()
         return {}
-    if rc and out and code == lib.SLURM_UNEXPECTED_MSG_ERROR:
+    if rc and action.answers and code == lib.SLURM_UNEXPECTED_MSG_ERROR:
         # libslurm says so in place of why it got no answer: ask something that does.
         words = said()
         code = _why(_convert.first_id(target.job_id, several=True)) or code
@@ -382,10 +384,10 @@ def _name_of_task(job_id: int | str) -> str:
 
 def _load(job_id: int) -> tuple[int, Any]:
     """The code of a question for a job, and the answer."""
-    out = ffi.new("job_info_msg_t **")
-    rc = _runtime.call(lib.slurmpy_load_job, out, job_id, lib.SHOW_ALL | lib.SHOW_LOCAL)
-    code = rc if rc >= 0 else ffi.errno
-    message = ffi.gc(out[0], lib.slurmpy_free_jobs) if rc == 0 else None
+    with cell("job_info_msg_t **", lib.slurmpy_drop_jobs) as out:
+        rc = _runtime.call(lib.slurmpy_load_job, out, job_id, lib.SHOW_ALL | lib.SHOW_LOCAL)
+        code = rc if rc >= 0 else ffi.errno
+        message = take(out, lib.slurmpy_free_jobs) if rc == 0 else None
     said()
     return code, message
 
@@ -556,11 +558,11 @@ def _kill(batch: Mapping[Key, Target], action: Action) -> dict[Key, SlurmError] 
     """Makes one call for many jobs."""
     first = next(iter(batch.values()))
     names = [ffi.new("char[]", target.name.encode()) for target in batch.values()]
-    out = ffi.new("kill_jobs_resp_msg_t **")
     jobs = ffi.new("char *[]", names)
-    rc = _runtime.call(action.many, first.of, jobs, len(names), *action.args, out)
-    error = ffi.errno
-    answers: Any = ffi.gc(out[0], lib.slurmpy_free_kill_jobs) if out[0] else None
+    with cell("kill_jobs_resp_msg_t **", lib.slurmpy_drop_kill_jobs) as out:
+        rc = _runtime.call(action.many, first.of, jobs, len(names), *action.args, out)
+        error = ffi.errno
+        answers = take(out, lib.slurmpy_free_kill_jobs)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         return {key: other_cluster(target.job_id, target.cluster) for key, target in batch.items()}
     if rc > 0:

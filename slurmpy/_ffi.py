@@ -41,7 +41,10 @@ except ModuleNotFoundError as error:
     )
     raise ImportError(msg) from error
 except ImportError as error:
-    if "slurm" not in str(error):
+    import re
+
+    # The file's own path is in the loader's words too, and whatever else is amiss with it.
+    if not re.search(r"libslurm\.so[.\d]*: cannot open|undefined symbol: slurm", str(error)):
         raise
     msg = (
         "slurmpy does not find in libslurm what it was built with; where Slurm was upgraded since, "

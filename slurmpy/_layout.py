@@ -6,6 +6,7 @@ import re
 
 from slurmpy import _control, _runtime
 from slurmpy._ffi import ffi, has_members, lib
+from slurmpy._records import cell, take
 from slurmpy.errors import UnsupportedField, check
 
 TYPE_CHECKING = False
@@ -110,10 +111,10 @@ def _cpus(core: int, threads: int) -> range:
 
 def _threads(cluster: str | None, job_id: int) -> dict[str, int]:
     """Node to threads of each of its cores, from the controller."""
-    out = ffi.new("node_info_msg_t **")
     of = ffi.NULL if cluster is None else cluster.encode("utf-8", "surrogateescape")
-    rc = _runtime.call(lib.slurmpy_load_nodes, of, out)
-    message: Any = ffi.gc(out[0], lib.slurm_free_node_info_msg) if out[0] else None
+    with cell("node_info_msg_t **", lib.slurmpy_drop_nodes) as out:
+        rc = _runtime.call(lib.slurmpy_load_nodes, of, out)
+        message = take(out, lib.slurm_free_node_info_msg)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise _control.other_cluster(job_id, cluster)
     check(rc, f"loading the nodes of job {job_id}")

@@ -17,7 +17,7 @@ from slurmpy.errors import ClosedError, UnsupportedField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, ClassVar, Union
 
     from slurmpy._layout import Place
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     #: A member of a struct that owns its memory, as Python holds it.
     Member = Union[int, float, bytes, list[bytes], dict[str, "Member"]]
 
-__all__ = ["Record", "Snapshot", "closed", "load_message", "snapshot"]
+__all__ = ["Record", "Snapshot", "cell", "closed", "load_message", "snapshot", "take"]
 
 
 class Snapshot:
@@ -88,12 +88,40 @@ class Snapshot:
         return self.groups[gid]
 
 
+def cell(ctype: str, drop: Callable[[Any], None]) -> Any:
+    """Where a call puts its answer, which is freed at the end of ``with`` if nobody took it.
+
+    Ctrl-C during a call comes through when there is an answer already.
+
+    Args:
+        ctype: A pointer to a pointer.
+        drop: What frees the answer, if there is one.
+    """
+    return ffi.gc(ffi.new(ctype), drop)
+
+
+def take(out: Any, free: Callable[[Any], None], size: int = 0) -> Any:
+    """The answer, which is the caller's from then on; None where there is none.
+
+    Args:
+        out: What `cell` gave.
+        free: What frees it.
+        size: How much that is, in bytes.
+    """
+    ptr = out[0]
+    if not ptr:
+        return None
+    # In this order: at no moment do two own it.
+    out[0] = ffi.NULL
+    return ffi.gc(ptr, free, size)
+
+
 def load_message(out: Any) -> Snapshot:
     """The snapshot of a message that ``slurm_load_jobs`` or a relative of it has just given."""
     size = ffi.sizeof("slurm_job_info_t") * out[0].record_count
     # PyPy frees in time only where it knows how much there is to free; the texts of a record
     # take about as much as the record.
-    return snapshot(ffi.gc(out[0], lib.slurmpy_free_jobs, size=2 * size))
+    return snapshot(take(out, lib.slurmpy_free_jobs, 2 * size))
 
 
 def snapshot(message: Any) -> Snapshot:

@@ -7,7 +7,7 @@ import threading
 
 from slurmpy import _slurm
 from slurmpy._ffi import ffi, lib
-from slurmpy.errors import ConfigurationError, plain, rpc_error, said
+from slurmpy.errors import ConfigurationError, note, plain, rpc_error, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ _config: str | None = None
 _default: str | None = None
 _cluster: str | None = None
 #: The slurm.conf that was read, and what it was like then.
-_read: tuple[bytes, tuple[int, ...] | None] | None = None
+_read: tuple[bytes, tuple[int, ...]] | None = None
+#: Whether it was said that Slurm's messages cannot be caught.
+_told = False
 # Slurm's plugins take libslurm's symbols from the global scope. This makes the libraries that are
 # loaded already global, and no others: the interpreter's dlopen flags stay as they are.
 _libslurm: object = None
@@ -149,7 +151,9 @@ def cluster_name() -> str | None:
 def stale() -> str:
     """What there is to say where slurm.conf is not any more what was read; nothing otherwise."""
     read = _read
-    if read is None or read[1] is None or _look(read[0]) == read[1]:
+    now = read and _look(read[0])
+    # A file that is away, or out of reach, says nothing.
+    if not read or not now or now == read[1]:
         return ""
     return (
         f"{os.fsdecode(read[0])} has changed since it was read: call slurmpy.fini() to have it "
@@ -158,7 +162,7 @@ def stale() -> str:
 
 
 def _look(path: bytes) -> tuple[int, ...] | None:
-    """What tells one state of a file from another; None where there is no file."""
+    """What tells one state of a file from another; None where it cannot be seen."""
     try:
         found = os.stat(path)  # noqa: PTH116 - pathlib takes time to import
     except OSError:
@@ -166,9 +170,20 @@ def _look(path: bytes) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def _found(path: bytes) -> tuple[bytes, tuple[int, ...]] | None:
+    """A file by a name that holds in every working directory, and what it is like."""
+    try:
+        path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes time to import
+    except OSError:
+        # The working directory is gone.
+        return None
+    state = _look(path)
+    return None if state is None else (path, state)
+
+
 def _start() -> None:
     """Tries in a child what libslurm would end the process over, then does it here."""
-    global _ready, _cluster, _read, _libslurm
+    global _ready, _cluster, _read, _libslurm, _told
     if _libslurm is None:
         soname = f"libslurm.so.{lib.slurm_api_version() >> 16}"
         flags = ffi.RTLD_GLOBAL | ffi.RTLD_LAZY
@@ -178,10 +193,16 @@ def _start() -> None:
     path = ffi.NULL if config is None else os.fsencode(config)
     lib.slurmpy_init(path, _try(path))
     said()
+    if lib.slurmpy_catches() < 0 and not _told:
+        _told = True
+        note(
+            "this libslurm takes other options for its log than are known here: its messages go "
+            "to stderr, and are not in exceptions"
+        )
     name = lib.slurm_conf.cluster_name
     _cluster = ffi.string(name).decode() if name else ""
     file = lib.slurm_conf.slurm_conf
-    _read = (ffi.string(file), _look(ffi.string(file))) if file else None
+    _read = _found(ffi.string(file)) if file else None
     _ready = True
 
 

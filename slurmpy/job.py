@@ -14,6 +14,7 @@ from slurmpy._records import (
     Closed,
     Record,
     Snapshot,
+    cell,
     closed,
     from_members,
     load_message,
@@ -760,14 +761,13 @@ class Job(Record):
         if isinstance(self._record[0], Closed):
             _ = self.id
         wanted = _convert.first_id(self._id)
-        out = ffi.new("job_info_msg_t **")
-        rc = _runtime.call(lib.slurmpy_load_job, out, wanted, SHOW)
-        owner: Any = load_message(out) if rc == 0 else None
-        answered: str = ffi.string(lib.slurmpy_cluster()).decode()
-        if self._cluster not in (None, answered):
-            raise _control.other_cluster(self._id, self._cluster, answered)
-        check(rc, f"loading job {self._id}")
-        return owner
+        with cell("job_info_msg_t **", lib.slurmpy_drop_jobs) as out:
+            rc = _runtime.call(lib.slurmpy_load_job, out, wanted, SHOW)
+            answered: str = ffi.string(lib.slurmpy_cluster()).decode()
+            if self._cluster not in (None, answered):
+                raise _control.other_cluster(self._id, self._cluster, answered)
+            check(rc, f"loading job {self._id}")
+            return load_message(out)
 
     def _chosen(self, owner: Any) -> Any:
         """The record that is the job's."""
@@ -1133,15 +1133,14 @@ class Job(Record):
             >>> Job(job_id).get_batch_script().splitlines()[0]
             '#!/bin/sh'
         """
-        text, size = ffi.new("char **"), ffi.new("size_t *")
         target = self._numbered()
-        number = int(target.name)
-        rc = _runtime.call(lib.slurmpy_batch_script, target.of, number, text, size)
-        script = ffi.gc(text[0], lib.free) if text[0] else None
-        if rc == lib.SLURMPY_OTHER_CLUSTER:
-            raise _control.other_cluster(self._id, self._cluster)
-        check(rc, f"loading the script of job {self._id}")
-        content = ffi.buffer(script, size[0])[:] if script else b""
+        number, size = int(target.name), ffi.new("size_t *")
+        with cell("char **", lib.slurmpy_drop_text) as text:
+            rc = _runtime.call(lib.slurmpy_batch_script, target.of, number, text, size)
+            if rc == lib.SLURMPY_OTHER_CLUSTER:
+                raise _control.other_cluster(self._id, self._cluster)
+            check(rc, f"loading the script of job {self._id}")
+            content = ffi.buffer(text[0], size[0])[:] if text[0] else b""
         decoded: str = content.decode("utf-8", "surrogateescape")
         return decoded
 

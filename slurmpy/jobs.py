@@ -11,7 +11,7 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 from slurmpy import _control, _convert, _runtime
 from slurmpy._convert import Unlimited
 from slurmpy._ffi import ffi, lib
-from slurmpy._records import Snapshot, load_message
+from slurmpy._records import Snapshot, cell, load_message
 from slurmpy.errors import ClosedError, SlurmError, check, said
 from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 
@@ -381,23 +381,17 @@ class Jobs:
 
     def _ask(self, before: Snapshot | None = None) -> Snapshot | None:
         """The controller's jobs; None where nothing has changed since a snapshot."""
-        out = ffi.new("job_info_msg_t **")
-        try:
+        with cell("job_info_msg_t **", lib.slurmpy_drop_jobs) as out:
             if self._uid is None:
                 known = (before.message.last_update, before.configuration) if before else (0, 0)
                 rc = _runtime.call(lib.slurmpy_load_jobs, *known, out, self._show)
             else:
                 rc = _runtime.call(lib.slurmpy_load_job_user, out, self._uid, self._show)
-        except BaseException:
-            # Ctrl-C during the call comes through when there is an answer already.
-            if out[0]:
-                lib.slurmpy_free_jobs(out[0])
-            raise
-        if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
-            said()
-            return None
-        check(rc, "loading the jobs")
-        snapshot = load_message(out)
+            if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
+                said()
+                return None
+            check(rc, "loading the jobs")
+            snapshot = load_message(out)
         if self._names:
             snapshot.preload_names()
         return snapshot

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from slurmpy import _control, _runtime
 from slurmpy._ffi import ffi, has_members, lib
 from slurmpy._layout import hosts
+from slurmpy._records import cell, take
 from slurmpy.errors import (
     ConfigurationError,
     NodeUnreachable,
@@ -248,10 +249,10 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
         attribute = "load_stats"
         raise UnsupportedField(attribute, "")
     ptr, _owner = step._record
-    out = ffi.new("job_step_stat_response_msg_t **")
-    rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
-    code = rc if rc >= 0 else ffi.errno
-    response: Any = ffi.gc(out[0], lib.slurm_job_step_stat_response_msg_free) if out[0] else None
+    with cell("job_step_stat_response_msg_t **", lib.slurmpy_drop_stats) as out:
+        rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
+        code = rc if rc >= 0 else ffi.errno
+        response = take(out, lib.slurm_job_step_stat_response_msg_free)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise _control.other_cluster(step.job_id, step._in_cluster)
     words = said()

@@ -10,7 +10,15 @@ from slurmpy import _control, _convert, _runtime
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._layout import hosts
-from slurmpy._records import Record, Snapshot, from_members, snapshot, to_members
+from slurmpy._records import (
+    Record,
+    Snapshot,
+    cell,
+    from_members,
+    snapshot,
+    take,
+    to_members,
+)
 from slurmpy.errors import InvalidJobId, NotLoaded, RPCError, check
 from slurmpy.job import Job
 
@@ -73,7 +81,7 @@ def step_numbers(name: object) -> tuple[int, int]:
         raise TypeError(msg)
     is_named = number in _NAMES and component == lib.NO_VAL
     if number is None or not (0 <= number <= lib.SLURM_MAX_NORMAL_STEP_ID or is_named):
-        shown = repr(name) if isinstance(name, str) else _convert.shown(operator.index(name))
+        shown = repr(name) if isinstance(name, str) else _convert.shown(int(name))
         msg = (
             f"no step id: {shown} (a number from 0 on, 'batch', 'extern', 'interactive' or "
             "'pending'; '0+1' for a component of a heterogeneous step)"
@@ -856,14 +864,14 @@ def load_steps(job: Job) -> JobSteps:
 
 def _ask(cluster: Any, job_id: int, what: str, job: Job | None = None) -> Snapshot:
     """The controller's steps of a job, or of all."""
-    out = ffi.new("job_step_info_response_msg_t **")
-    rc = _runtime.call(lib.slurmpy_load_steps, cluster, job_id, out)
-    if rc == lib.SLURMPY_OTHER_CLUSTER and job is not None:
-        raise _control.other_cluster(job._id, job._cluster)
-    check(rc, what)
-    size = ffi.sizeof(_STRUCT) * out[0].job_step_count
-    # As for jobs, the texts of a step take about as much as the step.
-    return snapshot(ffi.gc(out[0], lib.slurmpy_free_steps, size=2 * size))
+    with cell("job_step_info_response_msg_t **", lib.slurmpy_drop_steps) as out:
+        rc = _runtime.call(lib.slurmpy_load_steps, cluster, job_id, out)
+        if rc == lib.SLURMPY_OTHER_CLUSTER and job is not None:
+            raise _control.other_cluster(job._id, job._cluster)
+        check(rc, what)
+        size = ffi.sizeof(_STRUCT) * out[0].job_step_count
+        # As for jobs, the texts of a step take about as much as the step.
+        return snapshot(take(out, lib.slurmpy_free_steps, 2 * size))
 
 
 for _public in (JobStep, JobSteps, TaskDistribution):

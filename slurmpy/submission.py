@@ -22,6 +22,7 @@ from slurmpy._options import (
     whole,
     word,
 )
+from slurmpy._records import cell
 from slurmpy.errors import RPCError, check, note
 
 TYPE_CHECKING = False
@@ -858,15 +859,14 @@ class JobSubmitDescription(_Description):
     @staticmethod
     def _send(parts: list[JobSubmitDescription]) -> int:
         messages = _request.build([part._checked() for part in parts], parts[0].options)
-        out = ffi.new("submit_response_msg_t **")
         pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
-        rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
-        answer = ffi.gc(out[0], lib.slurm_free_submit_response_response_msg) if out[0] else None
-        check(rc, _refused(rc if rc >= 0 else ffi.errno))
-        if answer is None:
-            raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
-        job_id: int = lib.slurmpy_submitted(answer)
-        parts[0].message = _text(answer.job_submit_user_msg)
+        with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
+            rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
+            check(rc, _refused(rc if rc >= 0 else ffi.errno))
+            if not out[0]:
+                raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
+            job_id: int = lib.slurmpy_submitted(out[0])
+            parts[0].message = _text(out[0].job_submit_user_msg)
         if parts[0].message:
             note(f"job {job_id}: {parts[0].message}")
         return job_id
@@ -889,13 +889,12 @@ class JobSubmitDescription(_Description):
             'n[1-2]'
         """
         (message,) = _request.build([self._checked()], self.options)
-        out = ffi.new("will_run_response_msg_t **")
-        rc = _runtime.call(lib.slurmpy_will_run, message.ptr, out)
-        answer = ffi.gc(out[0], lib.slurm_free_will_run_response_msg) if out[0] else None
-        check(rc, "asking for a dry run")
-        if answer is None:
-            raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "asking for a dry run")
-        return Forecast(answer)
+        with cell("will_run_response_msg_t **", lib.slurmpy_drop_will_run) as out:
+            rc = _runtime.call(lib.slurmpy_will_run, message.ptr, out)
+            check(rc, "asking for a dry run")
+            if not out[0]:
+                raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "asking for a dry run")
+            return Forecast(out[0])
 
     def _checked(self) -> dict[str, Any]:
         """The values in the form in which they are put, each by itself in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -144,3 +145,39 @@ def used() -> str:
     if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("this C library cannot say what is allocated")
     return USED
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def _build(folder: Path, source: str, change: Callable[[str], str]) -> Path:
+    """A copy of the package, compiled after a change to one of its sources."""
+    pytest.importorskip("setuptools")
+    package = Path(slurmpy.__file__).parent
+    leave = shutil.ignore_patterns("_slurm.*", "__pycache__")
+    shutil.copytree(package, folder / "slurmpy", ignore=leave)
+    shutil.copy(ROOT / "slurmpy" / "_build_ffi.py", folder / "slurmpy")
+    shutil.copytree(ROOT / "cdefs", folder / "cdefs")
+    path = folder / "cdefs" / source
+    before = path.read_text(encoding="utf-8")
+    after = change(before)
+    assert after != before
+    path.write_text(after, encoding="utf-8")
+    compiling = (
+        "import runpy, sys; runpy.run_path(sys.argv[1])['ffibuilder']().compile(tmpdir=sys.argv[2])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", compiling, folder / "slurmpy" / "_build_ffi.py", folder],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Path]:
+    """Makes a copy of the package, compiled after a change to one of its sources.
+
+    It is called with a folder, the name of the source, and what changes its text.
+    """
+    return _build

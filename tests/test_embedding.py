@@ -129,36 +129,12 @@ def test_a_subinterpreter_is_refused(slurm_cluster: LocalCluster, kind: str, fir
 # A library that is not the one of the build
 
 
-def build(folder: Path, source: str, change: Callable[[str], str]) -> Path:
-    """A copy of the package, compiled after a change to one of its sources."""
-    pytest.importorskip("setuptools")
-    package = Path(slurmpy.__file__).parent
-    leave = shutil.ignore_patterns("_slurm.*", "__pycache__")
-    shutil.copytree(package, folder / "slurmpy", ignore=leave)
-    shutil.copy(BUILDER, folder / "slurmpy")
-    shutil.copytree(ROOT / "cdefs", folder / "cdefs")
-    path = folder / "cdefs" / source
-    before = path.read_text(encoding="utf-8")
-    after = change(before)
-    assert after != before
-    path.write_text(after, encoding="utf-8")
-    compiling = (
-        "import runpy, sys; runpy.run_path(sys.argv[1])['ffibuilder']().compile(tmpdir=sys.argv[2])"
-    )
-    subprocess.run(
-        [sys.executable, "-c", compiling, folder / "slurmpy" / "_build_ffi.py", folder],
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    return folder
-
-
 #: At the end of the last source, where all the code is that of the real headers.
 OTHER_NUMBER = "\n#undef SLURM_VERSION_NUMBER\n#define SLURM_VERSION_NUMBER 0x630b00\n"
 
 
 @pytest.fixture(scope="module")
-def other_headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_headers(build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as if it were compiled with the headers of a Slurm 99.11."""
     folder = tmp_path_factory.mktemp("headers")
     return build(folder, "layout.c", lambda text: text + OTHER_NUMBER)
@@ -206,6 +182,23 @@ def test_a_library_that_is_gone(tmp_path: Path, other_headers: Path, old: str, n
     assert new in cause
     for words in ("slurmpy", "Slurm was upgraded", "install slurmpy-cffi again", new):
         assert words in said
+
+
+@pytest.mark.slow
+def test_another_library_that_is_too_old(tmp_path: Path, other_headers: Path) -> None:
+    """What is amiss with the C library is said as the loader says it: Slurm was not upgraded."""
+    shutil.copytree(other_headers / "slurmpy", tmp_path / "slurmpy")
+    (module,) = (tmp_path / "slurmpy").glob("_slurm*.so")
+    compiled = module.read_bytes()
+    # As long as the one that it takes the place of.
+    version = max(re.findall(rb"(?<=\0)GLIBC_2\.\d\d(?=\0)", compiled))
+    module.write_bytes(compiled.replace(version + b"\0", b"GLIBC_2.99\0"))
+    done = python(IMPORTING, path=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    kind, said, cause = json.loads(done.stdout)
+    assert (kind, cause) == ("ImportError", "None")
+    assert "GLIBC_2.99" in said
+    assert "install slurmpy-cffi again" not in said
 
 
 # What Slurm has to say
@@ -276,7 +269,7 @@ def test_nothing_is_printed(slurm_cluster: LocalCluster, tmp_path: Path, listene
 
 @pytest.mark.slow
 def test_a_libslurm_that_wants_other_options_is_survived(
-    slurm_cluster: LocalCluster, tmp_path: Path
+    slurm_cluster: LocalCluster, build: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Its messages stay on stderr: the struct is Slurm's own affair, and no header has it."""
     condition = "#if SLURM_VERSION_NUMBER >= SLURM_VERSION_NUM(23,2,0)\n\tint logfile_format;"
@@ -288,8 +281,77 @@ def test_a_libslurm_that_wants_other_options_is_survived(
     said, words, printed = failures(slurm_cluster.conf, tmp_path, "listened to", path)
     assert "No such file" in said[0]
     assert "SLURM_PROTOCOL_AUTHENTICATION_ERROR" in said[-1]
-    assert words == []
+    # Said once, though Slurm was made ready twice.
+    assert len(words) == 1
+    assert "its messages go to stderr" in words[0]
     assert "unge" in printed
+
+
+#: What befalls the child that tries it, and is none of libslurm's doing. `FAULT` says which.
+BEFALLS = {
+    'int fd = memfd_create("slurmpy", MFD_CLOEXEC), ended = 0;': (
+        'const char *fault = getenv("FAULT") ? getenv("FAULT") : "";'
+        'int fd = strcmp(fault, "file") ? memfd_create("slurmpy", MFD_CLOEXEC) : -1, ended = 0;'
+    ),
+    "\tchild = fork();\n\tif (child == 0) {": (
+        '\tchild = strcmp(fault, "fork") ? fork() : -1;\n\tif (child == 0) {'
+    ),
+    "\t\talarm(5);": (
+        "\t\talarm(1);"
+        'if (!strcmp(fault, "kill")) kill(getpid(), SIGKILL);'
+        'if (!strcmp(fault, "slow")) for (;;) pause();'
+    ),
+    '\t\tfile = fdopen(fd, "a");': ('\t\tfile = strcmp(fault, "stream") ? fdopen(fd, "a") : NULL;'),
+}
+
+
+@pytest.fixture(scope="module")
+def befallen(build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package with what can befall the child."""
+
+    def change(text: str) -> str:
+        for old, new in BEFALLS.items():
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        return text
+
+    return build(tmp_path_factory.mktemp("befallen"), "source.c", change)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handled", ["SIG_DFL", "SIG_IGN"])
+@pytest.mark.parametrize("fault", ["file", "fork", "kill", "slow", "stream"])
+def test_what_befalls_the_trial_of_the_messages_is_not_kept(
+    slurm_cluster: LocalCluster, befallen: Path, fault: str, handled: str
+) -> None:
+    """The next time that Slurm is made ready finds that they can be caught."""
+    done = python(
+        """
+        import json, logging, os, signal, sys
+        import slurmpy
+        words = []
+        class Keep(logging.Handler):
+            def emit(self, record):
+                words.append(record.getMessage())
+        logging.getLogger("slurmpy").addHandler(Keep())
+        for number in (signal.SIGALRM, signal.SIGCHLD):
+            signal.signal(number, getattr(signal, sys.argv[3]))
+        found = []
+        os.environ["FAULT"] = sys.argv[2]
+        for _ in range(2):
+            slurmpy.init(sys.argv[1])
+            found.append(slurmpy._ffi.lib.slurmpy_catches())
+            slurmpy.fini()
+            os.environ["FAULT"] = ""
+        print(json.dumps([found, words]))
+        """,
+        slurm_cluster.conf,
+        fault,
+        handled,
+        path=befallen,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == [[0, 1], []]
 
 
 # A controller of another major
@@ -299,28 +361,63 @@ def test_a_libslurm_that_wants_other_options_is_survived(
     "SLURMPY_OTHER_CONF" not in os.environ,
     reason="SLURMPY_OTHER_CONF names no slurm.conf of a running cluster with another Slurm",
 )
-def test_a_controller_of_another_major() -> None:
-    """It understands the call, or refuses it in Slurm's words: at once, and the process goes on."""
+def test_a_controller_of_another_major(slurm_cluster: LocalCluster) -> None:
+    """It understands the calls, or refuses each in Slurm's words, and the process goes on."""
     done = python(
         """
         import json, sys, slurmpy
-        said = []
-        for _ in range(2):
+
+        def attempt(name, call):
             try:
-                slurmpy.init(sys.argv[1])
-                jobs = slurmpy.Jobs.load()
-                job = slurmpy.JobSubmitDescription(
-                    script="#!/bin/sh", standard_output="/dev/null", working_directory="/tmp"
-                ).submit()
-                slurmpy.Job(job).cancel()
-                said.append(["", ""])
+                found = call()
             except slurmpy.RPCError as error:
-                said.append([error.msg, str(error)])
-        print(json.dumps(said))
+                said.append([name, [error.name, error.errno, error.msg, str(error)]])
+                return None
+            said.append([name, None])
+            return found
+
+        def load():
+            jobs = slurmpy.Jobs.load()
+            assert all(job.id == number for number, job in jobs.items())
+
+        def load_one():
+            job = slurmpy.Job.load(number)
+            assert (job.id, job.name, job.state) == (number, "other", "PENDING")
+
+        rounds = []
+        for _ in range(2):
+            said = []
+            attempt("init", slurmpy.init)
+            attempt("Jobs.load", load)
+            number = attempt("submit", slurmpy.JobSubmitDescription(
+                script="#!/bin/sh", name="other", hold=True, standard_output="/dev/null",
+                working_directory="/tmp",
+            ).submit) or 1
+            attempt("Job.load", load_one)
+            attempt("steps", slurmpy.JobSteps.load_all)
+            attempt("to_dict", lambda: slurmpy.Job.load(number).to_dict())
+            attempt("cancel", lambda: slurmpy.Job(number).cancel())
+            slurmpy.fini()
+            rounds.append(said)
+        # A controller of its own major serves the process yet.
+        slurmpy.init(sys.argv[1])
+        print(json.dumps([rounds, slurmpy.Jobs.load().clusters()]))
         """,
-        os.environ["SLURMPY_OTHER_CONF"],
+        slurm_cluster.conf,
+        env={"SLURM_CONF": os.environ["SLURMPY_OTHER_CONF"]},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for msg, text in json.loads(done.stdout):
-        assert msg in text
-        assert bool(msg) is bool(text)
+    rounds, clusters = json.loads(done.stdout)
+    assert clusters == [slurm_cluster.name]
+    calls = ["init", "Jobs.load", "submit", "Job.load", "steps", "to_dict", "cancel"]
+    for said in rounds:
+        assert [name for name, _ in said] == calls
+        errors = [error for _, error in said if error]
+        # All of it works, or nothing does.
+        assert len(errors) in (0, len(calls))
+        for name, number, msg, text in errors:
+            assert name
+            assert msg
+            assert text.endswith(f"{msg} [{name}, {number}]")
+            assert "Unknown error" not in msg
+    assert rounds[0] == rounds[1]

@@ -720,11 +720,11 @@ def test_a_connection_that_breaks(jobs: Jobs, between: Between, cut: str) -> Non
 class Host:
     """A program of its own that uses slurmpy, and says and hears lines."""
 
-    def __init__(self, code: str, env: dict[str, str], *arguments: str) -> None:
+    def __init__(self, code: str, env: dict[str, str], *arguments: str, home: Path = HOME) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code), *arguments],
             env=env,
-            cwd=HOME,
+            cwd=home,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -797,20 +797,59 @@ def test_ctrl_c_during_a_load(faulty: Faulty, jobs: Jobs, *, answered: bool) -> 
             assert host.hear() == [names, names]
 
 
+#: Loads, each of which asks once.
+LOADS = {
+    "jobs": "slurmpy.Jobs.load",
+    "jobs-of-a-user": "lambda: slurmpy.Jobs.load(user=0)",
+    "reload": "kept.reload",
+    "job": "lambda: slurmpy.Job.load(number)",
+    "steps": "slurmpy.JobSteps.load_all",
+    "script": "slurmpy.Job(number).get_batch_script",
+    "nodes": "lambda: slurmpy._layout._threads(None, number)",
+    "one-id": "lambda: slurmpy._control._load(number)",
+    "several-ids": "lambda: slurmpy._control._absent({number, number + 1})",
+    "tasks": "slurmpy.Job(f'{number}_[0-298]').hold",
+    "dry-run": "slurmpy.JobSubmitDescription(script='#!/bin/sh').dry_run",
+    "submit": "slurmpy.JobSubmitDescription(script='#!/bin/sh', hold=True).submit",
+}
 LEAKING = """
 import json, sys
 import slurmpy
+import slurmpy._control, slurmpy._layout, slurmpy.jobs, slurmpy.steps, slurmpy.submission
+from slurmpy import _records
 
 def say(what):
     print(json.dumps(what), flush=True)
 
-def interrupted():
+# What each answer has come to: it was there and nobody took it, and is freed.
+dropped = []
+
+def watched(ctype, drop):
+    def watch(out):
+        there = bool(out[0])
+        drop(out)
+        dropped.append([there, bool(out[0])])
+    return cell(ctype, watch)
+
+cell = _records.cell
+for name, module in list(sys.modules.items()):
+    if name.startswith("slurmpy.") and module is not _records and hasattr(module, "cell"):
+        module.cell = watched
+
+def interrupted(call):
+    dropped.clear()
     sys.stdin.readline()
     try:
-        slurmpy.Jobs.load()
+        call()
     except KeyboardInterrupt:
-        return used()
+        pass
+    else:
+        return "went on"
+    return [dropped[:], used()]
 
+number = int(sys.argv[1])
+kept = slurmpy.Jobs()
+call = eval(sys.argv[2])
 slurmpy.Jobs.load().close()
 before = used()
 jobs = slurmpy.Jobs.load()
@@ -818,16 +857,27 @@ say(used() - before)
 jobs.close()
 del jobs
 for _ in range(6):
-    say(interrupted())
+    say(interrupted(call))
 """
 
 
-def test_ctrl_c_loses_no_memory(faulty: Faulty, jobs: Jobs, used: str) -> None:
+@pytest.fixture(scope="module")
+def array(faulty: Faulty) -> Iterator[int]:
+    """An array of many records, all under its one id."""
+    number = faulty.submit("--array=0-299", f"--comment={'c' * 1000}")
+    faulty.run("scontrol", "update", f"jobid={number}_[0-298]", "admincomment=own")
+    yield number
+    faulty.run("scancel", str(number))
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_ctrl_c_loses_no_memory(
+    faulty: Faulty, jobs: Jobs, used: str, array: int, load: str
+) -> None:
     """The answer of a call that was interrupted is freed."""
-    array = faulty.submit("--array=0-299", f"--comment={'c' * 1000}")
-    faulty.run("scontrol", "update", f"jobid={array}_[0-298]", "admincomment=own")
     conf = faulty.variant("patient.conf", MessageTimeout="60")
-    with Host(used + LEAKING, {**faulty.env, "SLURM_CONF": conf}) as host:
+    env = {**faulty.env, "SLURM_CONF": conf}
+    with Host(used + LEAKING, env, str(array), LOADS[load]) as host:
         size = host.hear()
         assert size > 300_000
         found = []
@@ -836,9 +886,10 @@ def test_ctrl_c_loses_no_memory(faulty: Faulty, jobs: Jobs, used: str) -> None:
                 host.tell()
                 wait(lambda: asks(faulty.port, host.process.pid))
                 host.process.send_signal(signal.SIGINT)
-            found.append(host.hear())
+            dropped, now = host.hear()
+            assert dropped == [[True, False]]
+            found.append(now)
         assert found[-1] - found[0] < size
-    faulty.run("scancel", str(array))
     assert kept(jobs)
 
 
@@ -910,6 +961,43 @@ if sys.argv[1] == "handler":
     assert kept(jobs)
 
 
+#: How a host sends itself a signal.
+SENDERS = {
+    "to the thread": "signal.pthread_kill(threading.main_thread().ident, signal.SIGPIPE)",
+    "to the process": "os.kill(os.getpid(), signal.SIGPIPE)",
+}
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+def test_a_sigpipe_of_the_hosts_own_during_a_call(faulty: Faulty, jobs: Jobs, sender: str) -> None:
+    """From another thread, while the call waits."""
+    code = f"""
+def send():
+    sys.stdin.readline()
+    {SENDERS[sender]}
+    print(json.dumps("sent"), flush=True)
+
+for _ in range(3):
+    other = threading.Thread(target=send)
+    sys.stdin.readline()
+    other.start()
+    found = outcome(slurmpy.Jobs.load)
+    other.join()
+    say(found)
+"""
+    env = {**faulty.env, "SLURM_CONF": faulty.variant("patient.conf", MessageTimeout="60")}
+    with Host(DISPOSITIONS + code, env, "handler") as host:
+        assert host.hear() == ["ready", [1, 0, False], []]
+        for times in range(1, 4):
+            with faulty.held_up("slurmctld"):
+                host.tell()
+                wait(lambda: asks(faulty.port, host.process.pid))
+                host.tell()
+                assert host.hear() == "sent"
+            assert host.hear() == ["fine", [1, 0, False], [1] * times]
+    assert kept(jobs)
+
+
 @dispositions
 def test_a_controller_that_closes_does_not_end_the_host(
     faulty: Faulty, between: Between, kind: str, bits: list[int]
@@ -932,6 +1020,29 @@ for _ in range(2):
                 assert host.hear() == [what, [*bits, False], []]
 
 
+def cpu() -> int:
+    """The one CPU that both sides run on, so that the other has closed when slurmpy writes."""
+    return min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+@contextlib.contextmanager
+def closing_munge(faulty: Faulty) -> Iterator[None]:
+    """A munge that closes each connection at once."""
+    path, away = faulty.folder / "munge.socket", faulty.folder / "munge.away"
+    path.rename(away)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            closing = threading.Thread(target=close_at_once, args=(server, cpu()), daemon=True)
+            closing.start()
+            yield
+            server.shutdown(socket.SHUT_RDWR)
+            closing.join(60)
+    finally:
+        away.rename(path)
+
+
 def close_at_once(server: socket.socket, cpu: int) -> None:
     """Closes every connection before its peer has written to it, as far as that can be had."""
     if hasattr(os, "sched_setaffinity"):  # PyPy has none
@@ -941,37 +1052,46 @@ def close_at_once(server: socket.socket, cpu: int) -> None:
             server.accept()[0].close()
 
 
-@dispositions
-def test_a_munge_that_closes_does_not_end_the_host(
-    faulty: Faulty, jobs: Jobs, kind: str, bits: list[int]
-) -> None:
-    """Writing to a local socket that its peer has closed brings up SIGPIPE, every time."""
-    # On one CPU, and with the lesser right to it, slurmpy writes when the other side has closed.
-    cpu = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    code = f"""
+#: Loads once while munge closes, and once after; with the lesser right to the one CPU.
+LESSER = """
 if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, [{cpu}])
+    os.sched_setaffinity(0, [int(sys.argv[2])])
 os.nice(19)
 for _ in range(2):
     sys.stdin.readline()
     say(outcome(slurmpy.Jobs.load))
 """
-    path, away = faulty.folder / "munge.socket", faulty.folder / "munge.away"
-    with Host(DISPOSITIONS + code, faulty.env, kind) as host:
+
+
+@dispositions
+def test_a_munge_that_closes_does_not_end_the_host(
+    faulty: Faulty, jobs: Jobs, kind: str, bits: list[int]
+) -> None:
+    """Writing to a local socket that its peer has closed brings up SIGPIPE, every time."""
+    with Host(DISPOSITIONS + LESSER, faulty.env, kind, str(cpu())) as host:
         assert host.hear() == ["ready", [*bits, False], []]
-        path.rename(away)
-        try:
-            with socket.socket(socket.AF_UNIX) as server:
-                server.bind(str(path))
-                server.listen()
-                closing = threading.Thread(target=close_at_once, args=(server, cpu), daemon=True)
-                closing.start()
-                host.tell()
-                assert host.hear() == ["AuthenticationError", [*bits, False], []]
-                server.shutdown(socket.SHUT_RDWR)
-                closing.join(60)
-        finally:
-            away.rename(path)
+        with closing_munge(faulty):
+            host.tell()
+            assert host.hear() == ["AuthenticationError", [*bits, False], []]
         host.tell()
         assert host.hear() == ["fine", [*bits, False], []]
+    assert kept(jobs)
+
+
+@pytest.mark.slow
+def test_a_munge_that_closes_does_bring_up_a_sigpipe(
+    faulty: Faulty, jobs: Jobs, build: Callable[..., Path], tmp_path: Path
+) -> None:
+    """It ends a host with a slurmpy that does not take it away: so the test above tests that."""
+    taking = "\tslurmpy_take_own_pipe();\n"
+    path = build(tmp_path, "source.c", lambda text: text.replace(taking, ""))
+    for kind, bits in (("handler", [1, 0]), ("default", [0, 0])):
+        with Host(DISPOSITIONS + LESSER, faulty.env, kind, str(cpu()), home=path) as host:
+            assert host.hear() == ["ready", [*bits, False], []]
+            with closing_munge(faulty):
+                host.tell()
+                if kind == "handler":
+                    assert host.hear() == ["AuthenticationError", [*bits, False], [1]]
+                else:
+                    assert host.process.wait(60) == -signal.SIGPIPE
     assert kept(jobs)

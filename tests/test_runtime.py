@@ -646,3 +646,56 @@ def test_fork_while_a_thread_is_inside_a_call(
         )
     assert answer["ended"]
     assert answer["status"] == 0
+
+
+@pytest.mark.parametrize("state", ["as it was", "away", "out of reach", "changed"])
+def test_slurm_conf_is_called_changed_only_where_it_is(
+    slurm_cluster: LocalCluster, tmp_path: Path, state: str
+) -> None:
+    """By a name that held in another working directory; one that cannot be seen says nothing."""
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    conf = folder / "slurm.conf"
+    conf.write_text(slurm_cluster.conf.read_text())
+    answer = run(
+        """
+        import json, os, pathlib, sys
+        import slurmpy
+        from slurmpy import _runtime
+        folder, state = sys.argv[1:]
+        os.chdir(folder)
+        slurmpy.init("slurm.conf")
+        os.chdir("/")
+        path = pathlib.Path(folder, "slurm.conf")
+        if state == "away":
+            path.unlink()
+        elif state == "out of reach":
+            pathlib.Path(folder).rename(folder + ".away")
+            pathlib.Path(folder).write_text("no folder")
+        elif state == "changed":
+            path.write_text(path.read_text() + "# more")
+        print(json.dumps({"stale": _runtime.stale()}))
+        """,
+        folder,
+        state,
+    )
+    told = f"{conf} has changed since it was read: call slurmpy.fini() to have it read again"
+    assert answer["stale"] == (told if state == "changed" else "")
+
+
+def test_working_directory_that_is_gone(slurm_cluster: LocalCluster, tmp_path: Path) -> None:
+    """A slurm.conf by a name that is whole can be used there as anywhere."""
+    answer = run(
+        """
+        import json, os, sys
+        import slurmpy
+        os.mkdir(sys.argv[2])
+        os.chdir(sys.argv[2])
+        os.rmdir(sys.argv[2])
+        slurmpy.init(sys.argv[1])
+        print(json.dumps({"clusters": slurmpy.Jobs.load().clusters()}))
+        """,
+        slurm_cluster.conf,
+        tmp_path / "gone",
+    )
+    assert answer["clusters"] == [slurm_cluster.name]
