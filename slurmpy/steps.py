@@ -65,7 +65,8 @@ def step_numbers(name: object) -> tuple[int, int]:
         TypeError: It is neither an `int` nor text.
         ValueError: No step can be called so.
     """
-    number: Any = name
+    given: Any = name
+    number = given
     component = lib.NO_VAL
     if isinstance(name, str):
         first, plus, last = name.partition("+")
@@ -81,7 +82,7 @@ def step_numbers(name: object) -> tuple[int, int]:
         raise TypeError(msg)
     is_named = number in _NAMES and component == lib.NO_VAL
     if number is None or not (0 <= number <= lib.SLURM_MAX_NORMAL_STEP_ID or is_named):
-        shown = repr(name) if isinstance(name, str) else _convert.shown(int(name))
+        shown = repr(name) if isinstance(name, str) else _convert.shown(operator.index(given))
         msg = (
             f"no step id: {shown} (a number from 0 on, 'batch', 'extern', 'interactive' or "
             "'pending'; '0+1' for a component of a heterogeneous step)"
