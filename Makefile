@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 100000
 SECONDS ?= 30
 # The tests mostly wait for daemons. What shares a cluster stays with one worker.
-WORKERS ?= 3
+WORKERS ?= 4
 # setuptools warns of every editable installation in a checkout, with ten lines.
 INSTALL = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 BUILT_FROM := pyproject.toml setup.py slurmpy/_build_ffi.py $(wildcard cdefs/*)
