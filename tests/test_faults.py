@@ -838,7 +838,6 @@ for name, module in list(sys.modules.items()):
 
 def interrupted(call):
     dropped.clear()
-    sys.stdin.readline()
     try:
         call()
     except KeyboardInterrupt:
@@ -856,7 +855,7 @@ jobs = slurmpy.Jobs.load()
 say(used() - before)
 jobs.close()
 del jobs
-for _ in range(6):
+while sys.stdin.readline():
     say(interrupted(call))
 """
 
@@ -881,14 +880,18 @@ def test_ctrl_c_loses_no_memory(
         size = host.hear()
         assert size > 300_000
         found = []
-        for _ in range(6):
+        for _ in range(12):
             with faulty.held_up("slurmctld"):
                 host.tell()
                 wait(lambda: asks(faulty.port, host.process.pid))
                 host.process.send_signal(signal.SIGINT)
             dropped, now = host.hear()
-            assert dropped == [[True, False]]
-            found.append(now)
+            # Now and then the signal ends the question before there is an answer.
+            assert dropped in ([[True, False]], [[False, False]])
+            found += [now] if dropped[0][0] else []
+            if len(found) == 6:
+                break
+        assert len(found) == 6
         assert found[-1] - found[0] < size
     assert kept(jobs)
 
@@ -1078,6 +1081,7 @@ def test_a_munge_that_closes_does_not_end_the_host(
     assert kept(jobs)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_munge_that_closes_does_bring_up_a_sigpipe(
     faulty: Faulty, jobs: Jobs, build: Callable[..., Path], tmp_path: Path
