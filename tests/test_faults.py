@@ -880,18 +880,18 @@ def test_ctrl_c_loses_no_memory(
         size = host.hear()
         assert size > 300_000
         found = []
-        for _ in range(12):
+        for _ in range(40):
             with faulty.held_up("slurmctld"):
                 host.tell()
                 wait(lambda: asks(faulty.port, host.process.pid))
                 host.process.send_signal(signal.SIGINT)
             dropped, now = host.hear()
-            # Now and then the signal ends the question before there is an answer.
+            # A dry run has none in two of three rounds: slurmctld refuses, or the question ends.
             assert dropped in ([[True, False]], [[False, False]])
             found += [now] if dropped[0][0] else []
-            if len(found) == 6:
+            if len(found) == 4:
                 break
-        assert len(found) == 6
+        assert len(found) == 4
         assert found[-1] - found[0] < size
     assert kept(jobs)
 
