@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import shutil
 import subprocess
@@ -59,6 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the plugin where the checkout's package is not installed, but only on the path."""
     if not config.pluginmanager.is_registered(pytest_slurmpy):
         config.pluginmanager.register(pytest_slurmpy, "pytest_slurmpy")
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what pytest keeps of thousands of tests whenever a test looks for garbage."""
+    if hasattr(gc, "freeze"):
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

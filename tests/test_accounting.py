@@ -118,8 +118,8 @@ def test_site_factor(slurm: Slurm) -> None:
     def found() -> list[str]:
         return [slurm.run("sprio", "-h", "-o", "%S", "-j", str(job)).strip() for job in jobs]
 
-    # It has none of a job that the scheduler has not come to yet.
+    # It has nothing, or finds none, of a job that the scheduler has not come to yet.
     deadline = time.monotonic() + 60
-    while "" in found() and time.monotonic() < deadline:
+    while (values := found()) != ["500", "500"] and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert found() == ["500", "500"]
+    assert values == ["500", "500"]

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+pytestmark = pytest.mark.slow
+
 HOME = Path(slurmpy.__file__).parents[1]
 
 #: MessageTimeout of the cluster, in seconds, and what a busy machine may take on top of it.

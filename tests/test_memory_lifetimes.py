@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from slurmpy._options import Message
 
+pytestmark = pytest.mark.slow
+
 HOME = Path(slurmpy.__file__).parents[1]
 PYTHON = {**os.environ, "PYTHONPATH": str(HOME)}
 

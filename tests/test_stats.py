@@ -973,6 +973,7 @@ def test_no_memory_is_lost(tools: Other, job_id: int, used: str) -> None:
     assert max(growth.values()) < len(command) / 2, growth
 
 
+@pytest.mark.slow
 def test_a_node_that_is_gone(tools: Other) -> None:
     """The last of this module, as the node does not come back."""
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")

@@ -217,8 +217,8 @@ class Here:
         return list(argv)
 
     def environment(self) -> dict[str, str]:
-        """The environment of commands."""
-        return dict(os.environ)
+        """The environment of commands; they may keep what they have compiled, in their copies."""
+        return {it: text for it, text in os.environ.items() if it != "PYTHONDONTWRITEBYTECODE"}
 
     def folder(self, checkout: Path) -> Path:
         """Where commands see a checkout."""
