@@ -59,7 +59,7 @@ def tests(session: nox.Session) -> None:
     session.run(*argv, env=env)
 
 
-@nox.session
+@nox.session(reuse_venv=True)
 def matrix(session: nox.Session) -> None:
     """Does it work on every Slurm and Python? `nox -s matrix -- --cells 26.05`, `-- --list`."""
     session.install(*_groups("matrix"))

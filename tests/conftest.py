@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
+from hypothesis import settings
 
 import pytest_slurmpy
 import slurmpy
@@ -21,6 +22,13 @@ from slurmpy import _runtime
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+
+
+# What a machine does beside it decides how long an example takes.
+settings.register_profile("slurmpy", deadline=None)
+#: For the cells of the matrix: each draws other examples.
+settings.register_profile("cell", deadline=None, max_examples=20)
+settings.load_profile("slurmpy")
 
 
 class Other(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 from slurmpy import Job, JobSubmitDescription, RPCError
 
@@ -54,11 +54,8 @@ def slurm(other_cluster: Callable[..., AbstractContextManager[Any]]) -> Iterator
         slurm.add("qos", "urgent")
         slurm.run("sacctmgr", "-i", "modify", "user", me, "set", "qos+=urgent")
         # slurmctld learns of it a moment later.
-        deadline = time.monotonic() + 20
         last = ("sbatch", "--test-only", "--account=physics", "--qos=urgent", "--wckey=key2")
-        while "to start" not in slurm.run(*last, "--wrap=true", check=False):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: "to start" in slurm.run(*last, "--wrap=true", check=False))
         yield slurm
 
 
@@ -119,7 +116,4 @@ def test_site_factor(slurm: Slurm) -> None:
         return [slurm.run("sprio", "-h", "-o", "%S", "-j", str(job)).strip() for job in jobs]
 
     # It has nothing, or finds none, of a job that the scheduler has not come to yet.
-    deadline = time.monotonic() + 60
-    while (values := found()) != ["500", "500"] and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert values == ["500", "500"]
+    wait_for(lambda: found() == ["500", "500"], otherwise=found)

@@ -16,15 +16,11 @@ from typing import Any, Union
 
 import pytest
 from cffi import FFI
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import slurmpy
 from slurmpy._ffi import MAJOR, ffi, has_members, lib
-
-# How long an example takes depends on what else the machine does.
-settings.register_profile("slurmpy", deadline=None)
-settings.load_profile("slurmpy")
 
 ROOT = Path(__file__).parent.parent
 BUILDER = ROOT / "slurmpy" / "_build_ffi.py"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 
@@ -73,10 +74,7 @@ def queue(slurm_cluster: LocalCluster) -> dict[str, str]:
     }
     het = sbatch("--hold", "--job-name=cli-het", "-n1", ":", "-n1", "--wrap=true")
     numbers["het"] = f"{het}+1"
-    deadline = time.monotonic() + 30
-    while slurmpy.Job.load(int(numbers["failed"])).state != "FAILED":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: slurmpy.Job.load(int(numbers["failed"])).state == "FAILED")
     return numbers
 
 
@@ -171,10 +169,7 @@ def test_a_step(slurm_cluster: LocalCluster) -> None:
     script = ("--array=7", "--mem=10", "--output=/dev/null", "--wrap", "sleep 60")
     array = slurm_cluster.run("sbatch", "--parsable", *script).strip()
     number = f"{array}_7"
-    deadline = time.monotonic() + 30
-    while not slurmpy.Job.load(number).steps:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: slurmpy.Job.load(number).steps)
     lines = cli(slurm_cluster.env, "job", f"{number}.batch").splitlines()
     found = dict(line.split(maxsplit=1) for line in lines)
     step = slurmpy.JobStep.load(number, "batch")
@@ -313,10 +308,7 @@ def test_interrupted_demo_leaves_nothing(folder: Path) -> None:
         assert process.stdout
         assert process.stderr
         process.stdout.readline()
-        deadline = time.monotonic() + 20
-        while not any("slurmctld" in line for line in processes_under(folder)):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: any("slurmctld" in line for line in processes_under(folder)))
         process.send_signal(signal.SIGINT)
         assert "Traceback" not in process.stderr.read()
     assert process.returncode == 128 + signal.SIGINT

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy.testing import LocalCluster, LocalClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PACKAGE = Path(slurmpy.__file__).parent
 
@@ -146,13 +147,6 @@ def new_mark() -> str:
     return f"1000.{secrets.randbelow(10**9):09}"
 
 
-def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
 # What it starts.
 
 
@@ -245,7 +239,7 @@ def listening(pids: set[int]) -> dict[str, int]:
 def test_it_listens_on_loopback_only(cluster: LocalCluster) -> None:
     command = ["srun", "-pshort", "-N2", "sleep", "100"]
     with subprocess.Popen(command, env=cluster.env, cwd=cluster.folder) as srun:
-        eventually(lambda: "sleep" in cluster.run("squeue", "--steps", "--format=%j"))
+        wait_for(lambda: "sleep" in cluster.run("squeue", "--steps", "--format=%j"))
         everything = set(processes(cluster.folder.name)) | {srun.pid}
         found = listening(everything)
         assert set(found.values()) >= {
@@ -405,7 +399,7 @@ def test_a_command_that_fails_says_why(cluster: LocalCluster) -> None:
 def test_cancel_all_leaves_idle_nodes(cluster: LocalCluster) -> None:
     for options in (["-pshort"], ["--hold"], ["-pshort", "--array=1-5"], ["-n4"], ["-n4"]):
         cluster.run("sbatch", *options, "--wrap=sleep 1000")
-    eventually(lambda: "R" in cluster.run("squeue", "--noheader", "--format=%t"))
+    wait_for(lambda: "R" in cluster.run("squeue", "--noheader", "--format=%t"))
     cluster.cancel_all()
     assert cluster.run("squeue", "--noheader") == ""
     assert cluster.run("sinfo", "--noheader", "--format=%C", "-pshort") == "0/8/0/8\n"
@@ -570,7 +564,7 @@ def test_nothing_is_left_after_ctrl_c() -> None:
     """
     with program(text, mark) as host:
         folder = Path(line(host))
-        eventually(lambda: any("srun" in words for words in processes(mark).values()))
+        wait_for(lambda: any("srun" in words for words in processes(mark).values()))
         # As from a terminal, it goes to all that the program has started.
         os.killpg(host.pid, signal.SIGINT)
         _, err = host.communicate(timeout=60)
@@ -595,7 +589,7 @@ def test_nothing_is_left_when_the_start_is_interrupted(
             time.sleep(wait)
             host.send_signal(end)
             host.communicate(timeout=60)
-        eventually(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
+        wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
 
 
 def test_a_guardian_that_is_told_to_end_ends_the_cluster() -> None:
@@ -614,7 +608,7 @@ def test_no_daemon_outlives_a_guardian_that_was_killed() -> None:
         pids = set(running.daemons.values())
         guardian.kill()
         guardian.wait()
-        eventually(lambda: not pids & set(processes(folder.name)), 5)
+        wait_for(lambda: not pids & set(processes(folder.name)), 5)
     assert not folder.exists()
 
 
@@ -696,7 +690,7 @@ def test_limits_hold(books: LocalCluster) -> None:
 def test_accounting_keeps_what_it_is_told(books: LocalCluster) -> None:
     books.run("srun", "--job-name=kept", "true")
     command = ("sacct", "--noheader", "--parsable2", "-X", "--name=kept", "--format=State,WCKey")
-    eventually(lambda: books.run(*command) == "COMPLETED|*test\n")
+    wait_for(lambda: books.run(*command) == "COMPLETED|*test\n")
 
 
 def test_accounting_listens_on_loopback_only(books: LocalCluster) -> None:
@@ -800,7 +794,7 @@ def test_nothing_of_accounting_is_left_when_the_start_is_interrupted(directory: 
             time.sleep(wait)
             host.kill()
             host.communicate(timeout=60)
-        eventually(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
+        wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
 
 
 @pytest.mark.slow
@@ -810,7 +804,7 @@ def test_no_database_outlives_a_guardian_that_was_killed() -> None:
         pids = set(running.daemons.values())
         guardian.kill()
         guardian.wait()
-        eventually(lambda: not pids & set(processes(folder.name)), 5)
+        wait_for(lambda: not pids & set(processes(folder.name)), 5)
     assert not folder.exists()
 
 

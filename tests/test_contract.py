@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 
@@ -137,9 +137,7 @@ def test_alias_gives_the_same(jobs: slurmpy.Jobs, alias: str, name: str) -> None
 
 def test_methods_return_what_they_should(slurm_cluster: LocalCluster) -> None:
     job_id = int(slurm_cluster.run("sbatch", "--parsable", "--mem=10", "--wrap", "sleep 60"))
-    deadline = time.monotonic() + 30
-    while slurmpy.Job.load(job_id).state != "RUNNING" and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for(lambda: slurmpy.Job.load(job_id).state == "RUNNING")
     job = slurmpy.Job.load(job_id)
     loaded = slurmpy.Jobs.load()
     returned: dict[tuple[str, str], Any] = {

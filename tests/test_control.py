@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import (
@@ -71,13 +72,6 @@ listen batch "$1"
 """
 
 
-def wait(ready: Callable[[], object], at_most: float = 90) -> None:
-    deadline = time.monotonic() + at_most
-    while not ready():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
-
-
 class Queue:
     """The cluster's queue as Slurm's commands see it."""
 
@@ -97,7 +91,7 @@ class Queue:
     def sleeper(self, *options: str) -> int:
         """A job that runs."""
         number = self.submit(*options, "--wrap=sleep 300")
-        wait(lambda: self.state(number) == "RUNNING")
+        wait_for(lambda: self.state(number) == "RUNNING")
         return number
 
     def show(self, job: int | str) -> str:
@@ -158,7 +152,7 @@ def running(shared: Queue) -> int:
 def array(queue: Queue) -> int:
     """An array whose tasks 0 and 1 run, while 2 to 5 wait."""
     number = queue.submit("--array=0-5%2", "--wrap=sleep 300")
-    wait(lambda: queue.with_state(number, "RUNNING") == {0, 1})
+    wait_for(lambda: queue.with_state(number, "RUNNING") == {0, 1})
     return number
 
 
@@ -184,7 +178,7 @@ def test_cancel(queue: Queue) -> None:
     number, other = queue.sleeper(), queue.submit("--hold", "--wrap=true")
     job = Job(number)
     job.cancel()
-    wait(lambda: queue.state(number) == "CANCELLED")
+    wait_for(lambda: queue.state(number) == "CANCELLED")
     assert queue.state(other) == "PENDING"
     # It has ended: nothing is left to do, which is what was asked for.
     job.cancel()
@@ -201,7 +195,7 @@ def test_cancel_of_a_job_that_waits(queue: Queue) -> None:
 
 def test_cancel_of_a_job_that_completed(queue: Queue) -> None:
     number = queue.submit("--wrap=true")
-    wait(lambda: queue.state(number) == "COMPLETED")
+    wait_for(lambda: queue.state(number) == "COMPLETED")
     Job(number).cancel()
     assert queue.state(number) == "COMPLETED"
 
@@ -244,11 +238,11 @@ def test_wait_while_the_controller_restarts(slurm_cluster: LocalCluster, queue: 
 
 def test_wait_until_nothing_is_left(queue: Queue) -> None:
     number = queue.submit("--wrap=trap '' TERM; while :; do sleep 0.1; done")
-    wait(lambda: queue.state(number) == "RUNNING")
+    wait_for(lambda: queue.state(number) == "RUNNING")
     time.sleep(0.5)  # for the trap
     job = Job(number)
     job.cancel()
-    wait(lambda: "COMPLETING" in queue.state(number))
+    wait_for(lambda: "COMPLETING" in queue.state(number))
     assert job.wait(timeout=90).state == queue.state(number) == "CANCELLED"
 
 
@@ -270,7 +264,7 @@ def test_wait_for_an_array(queue: Queue) -> None:
 
 def test_wait_for_a_task_with_the_arrays_id(queue: Queue) -> None:
     number = queue.submit("--array=0-1", "--wrap=sleep $((2 - 2 * SLURM_ARRAY_TASK_ID))")
-    wait(lambda: len(queue.with_state(number, "PENDING")) == 0)
+    wait_for(lambda: len(queue.with_state(number, "PENDING")) == 0)
     last = next(job for job in Jobs.load().values() if job.id == number)
     assert last.array_task_id == 1
     last.wait(timeout=60)
@@ -294,7 +288,7 @@ def listener(shared: Queue) -> tuple[int, Path]:
     script = shared.cluster.folder / "listener.sh"
     script.write_text(LISTENER)
     number = shared.submit(str(script), str(heard), "step", uses="--mem=50")
-    wait(lambda: set(lines(heard)) == {"batch ready", "step ready"})
+    wait_for(lambda: set(lines(heard)) == {"batch ready", "step ready"})
     return number, heard
 
 
@@ -306,11 +300,11 @@ def test_signal_goes_to_the_steps(listener: tuple[int, Path], steps: str, who: s
     number, heard = listener
     start = len(lines(heard))
     Job(number).send_signal("SIGUSR1", steps=steps)
-    wait(lambda: who <= {line.split()[0] for line in lines(heard)[start:]})
+    wait_for(lambda: who <= {line.split()[0] for line in lines(heard)[start:]})
     # What comes after it at both shows that the first signal has been everywhere it went to.
     for after in "batch", "children":
         Job(number).send_signal("SIGUSR2", steps=after)
-    wait(lambda: {"batch USR2", "step USR2"} <= set(lines(heard)[start:]))
+    wait_for(lambda: {"batch USR2", "step USR2"} <= set(lines(heard)[start:]))
     got = {line for line in lines(heard)[start:] if line.endswith("USR1")}
     assert got == {f"{one} USR1" for one in who}
 
@@ -319,9 +313,9 @@ def test_signal_goes_to_the_children_by_default(listener: tuple[int, Path]) -> N
     number, heard = listener
     start = len(lines(heard))
     Job(number).send_signal("SIGUSR1")
-    wait(lambda: "step USR1" in lines(heard)[start:])
+    wait_for(lambda: "step USR1" in lines(heard)[start:])
     Job(number).send_signal("SIGUSR2", "batch")
-    wait(lambda: "batch USR2" in lines(heard)[start:])
+    wait_for(lambda: "batch USR2" in lines(heard)[start:])
     assert "batch USR1" not in lines(heard)[start:]
 
 
@@ -332,7 +326,7 @@ def test_names_of_signals(listener: tuple[int, Path], name: str | int) -> None:
     number, heard = listener
     start = len(lines(heard))
     Job(number).send_signal(name, steps="batch", hurry=True)
-    wait(lambda: len(lines(heard)) > start)
+    wait_for(lambda: len(lines(heard)) > start)
     assert lines(heard)[start:] == ["batch USR2"]
 
 
@@ -356,7 +350,7 @@ def test_unknown_steps_get_nothing(steps: str) -> None:
 def test_signal_that_ends_the_job(queue: Queue) -> None:
     number = queue.sleeper()
     Job(number).send_signal(9, steps="all")
-    wait(lambda: queue.state(number) not in ("RUNNING", "COMPLETING"))
+    wait_for(lambda: queue.state(number) not in ("RUNNING", "COMPLETING"))
     assert queue.state(number) == "CANCELLED"
     # Unlike a cancellation, a signal that nobody gets is an error.
     with pytest.raises(RPCError) as caught:
@@ -386,13 +380,13 @@ def test_hold_and_release(queue: Queue, mode: str | None, reason: str) -> None:
     assert queue.value(number, "Priority") == "0"
     job.release()
     assert queue.value(number, "Priority") != "0"
-    wait(lambda: queue.value(number, "Reason") == "BeginTime")
+    wait_for(lambda: queue.value(number, "Reason") == "BeginTime")
 
 
 def test_released_job_starts(queue: Queue) -> None:
     number = queue.submit("--hold", "--wrap=true")
     Job(number).release()
-    wait(lambda: queue.state(number) == "COMPLETED")
+    wait_for(lambda: queue.state(number) == "COMPLETED")
 
 
 @pytest.mark.parametrize("mode", ["", "root", "User", "admin "])
@@ -409,7 +403,7 @@ def test_unknown_mode_holds_nothing(mode: str) -> None:
 def test_requeue(queue: Queue, *, hold: bool) -> None:
     number = queue.sleeper("--requeue")
     Job(number).requeue(hold=hold)
-    wait(lambda: queue.state(number) == "PENDING")
+    wait_for(lambda: queue.state(number) == "PENDING")
     assert queue.value(number, "Restarts") == "1"
     assert (queue.value(number, "Priority") == "0") is hold
     assert ("held" in queue.value(number, "Reason").lower()) is hold
@@ -432,7 +426,7 @@ def test_requeue_of_a_job_that_may_not_be(queue: Queue) -> None:
 def test_suspend_and_unsuspend(queue: Queue) -> None:
     ticks = queue.cluster.folder / "ticks"
     number = queue.submit(f"--wrap=while echo tick >> {ticks}; do sleep 0.1; done")
-    wait(lambda: lines(ticks))
+    wait_for(lambda: lines(ticks))
     job = Job(number)
     job.suspend()
     assert queue.state(number) == "SUSPENDED"
@@ -442,11 +436,11 @@ def test_suspend_and_unsuspend(queue: Queue) -> None:
         time.sleep(0.5)
         return len(lines(ticks)) == before
 
-    wait(stands_still)
+    wait_for(stands_still)
     before = len(lines(ticks))
     job.unsuspend()
     assert queue.state(number) == "RUNNING"
-    wait(lambda: len(lines(ticks)) > before)
+    wait_for(lambda: len(lines(ticks)) > before)
 
 
 # ---- notify ----
@@ -457,9 +451,9 @@ def test_notify(queue: Queue, text: str) -> None:
     out = queue.cluster.folder / "notified"
     out.unlink(missing_ok=True)
     number = queue.submit(f"--output={out}", "--wrap=echo started; sleep 300")
-    wait(lambda: "started" in lines(out))
+    wait_for(lambda: "started" in lines(out))
     Job(number).notify(text)
-    wait(lambda: text in out.read_text())
+    wait_for(lambda: text in out.read_text())
     assert queue.state(number) == "RUNNING"
 
 
@@ -530,7 +524,7 @@ def test_unknown_job(slurm_cluster: LocalCluster, action: Action, name: int | st
 def test_unknown_job_in_the_place_of_an_array(queue: Queue) -> None:
     """For slurmctld it is done where it has tasks of an array in the same place of its table."""
     number = queue.submit("--array=0-1", "--wrap=sleep 300")
-    wait(lambda: queue.with_state(number, "RUNNING") == {0, 1})
+    wait_for(lambda: queue.with_state(number, "RUNNING") == {0, 1})
     size = int(
         queue.cluster.run("scontrol", "show", "config").partition("MaxJobCount")[2].split()[1]
     )
@@ -598,7 +592,7 @@ def test_one_task(queue: Queue, array: int) -> None:
         Job(f"{array}_3").suspend()
     assert caught.value.name == "ESLURM_JOB_PENDING"
     Job(f"{array}_1").requeue(hold=True)
-    wait(lambda: queue.states(array)[1] == "PENDING")
+    wait_for(lambda: queue.states(array)[1] == "PENDING")
     assert queue.value(f"{array}_1", "Restarts") == "1"
     assert queue.value(f"{array}_0", "Restarts") == "0"
     assert queue.held(array) == {1}
@@ -632,11 +626,11 @@ def test_cancel_of_tasks(queue: Queue, array: int) -> None:
     Job(f"{array}_[3-4]").cancel()
     assert set(queue.states(array)) == {0, 1, 2, 5}
     Job(f"{array}_1").cancel()
-    wait(lambda: queue.states(array)[1] == "CANCELLED")
+    wait_for(lambda: queue.states(array)[1] == "CANCELLED")
     Job(f"{array}_1").cancel()
-    wait(lambda: queue.with_state(array, "RUNNING") == {0, 2})
+    wait_for(lambda: queue.with_state(array, "RUNNING") == {0, 2})
     Job(f"{array}_[0-1]").cancel()
-    wait(lambda: queue.with_state(array, "CANCELLED") == {0, 1})
+    wait_for(lambda: queue.with_state(array, "CANCELLED") == {0, 1})
     assert queue.states(array)[2] == "RUNNING"
 
 
@@ -670,7 +664,7 @@ def test_several_tasks_have_no_one_output(queue: Queue) -> None:
 def test_cancel_of_a_whole_array(queue: Queue, array: int) -> None:
     other = queue.submit("--array=0-1", "--hold", "--wrap=true")
     Job(array).cancel()
-    wait(lambda: set(queue.states(array).values()) == {"CANCELLED"})
+    wait_for(lambda: set(queue.states(array).values()) == {"CANCELLED"})
     Job(array).cancel()
     Job(f"{array}_0").cancel()
     assert queue.with_state(other, "PENDING") == {0, 1}
@@ -682,11 +676,11 @@ def test_signal_to_one_task(queue: Queue) -> None:
     script.write_text(LISTENER.replace('"$1"', '"$1-$SLURM_ARRAY_TASK_ID"'))
     number = queue.submit("--array=0-1", str(script), f"{folder}/task")
     heard = [folder / f"task-{i}" for i in range(2)]
-    wait(lambda: all(lines(path) for path in heard))
+    wait_for(lambda: all(lines(path) for path in heard))
     Job(f"{number}_1").send_signal("SIGUSR1", "batch")
-    wait(lambda: len(lines(heard[1])) > 1)
+    wait_for(lambda: len(lines(heard[1])) > 1)
     Job(number).send_signal("SIGUSR2", "batch")
-    wait(lambda: all("batch USR2" in lines(path) for path in heard))
+    wait_for(lambda: all("batch USR2" in lines(path) for path in heard))
     assert lines(heard[0]) == ["batch ready", "batch USR2"]
     assert lines(heard[1]) == ["batch ready", "batch USR1", "batch USR2"]
 
@@ -696,9 +690,9 @@ def test_output_and_script_of_one_task(queue: Queue) -> None:
     script = "#!/bin/sh\necho started; sleep 300\n"
     number = queue.submit("--array=0-1", f"--output={folder}/out-%a", script=script)
     out = [folder / f"out-{i}" for i in range(2)]
-    wait(lambda: all("started" in lines(path) for path in out))
+    wait_for(lambda: all("started" in lines(path) for path in out))
     Job(f"{number}_0").notify("only for you")
-    wait(lambda: "only for you" in out[0].read_text())
+    wait_for(lambda: "only for you" in out[0].read_text())
     assert Job(f"{number}_1").get_batch_script() == script
     assert "only for you" not in out[1].read_text()
 
@@ -710,12 +704,12 @@ def test_component(queue: Queue) -> None:
     script = queue.cluster.folder / "components.sh"
     script.write_text("#!/bin/sh\nsleep 300\n")
     leader = queue.submit("-n1", ":", "--mem=10", "-n2", str(script))
-    wait(lambda: queue.state(f"{leader}+1") == queue.state(f"{leader}+0") == "RUNNING")
+    wait_for(lambda: queue.state(f"{leader}+1") == queue.state(f"{leader}+0") == "RUNNING")
     Job(f"{leader}+1").cancel()
-    wait(lambda: queue.state(f"{leader}+1") == "CANCELLED")
+    wait_for(lambda: queue.state(f"{leader}+1") == "CANCELLED")
     assert queue.state(f"{leader}+0") == "RUNNING"
     Job(leader).cancel()
-    wait(lambda: queue.state(f"{leader}+0") == "CANCELLED")
+    wait_for(lambda: queue.state(f"{leader}+0") == "CANCELLED")
 
 
 def test_component_that_slurm_keeps_with_the_others(queue: Queue) -> None:
@@ -888,14 +882,14 @@ def test_cancel_many(queue: Queue, make: Callable[[list[int]], Jobs]) -> None:
     waiting = [queue.submit("--hold", "--wrap=true") for _ in range(20)]
     number = queue.submit("--array=0-9%2", "--wrap=sleep 300")
     other = queue.submit("--hold", "--wrap=true")
-    wait(lambda: len(queue.with_state(number, "RUNNING")) == 2)
-    wait(lambda: queue.state(ended) == "COMPLETED")
+    wait_for(lambda: len(queue.with_state(number, "RUNNING")) == 2)
+    wait_for(lambda: queue.state(ended) == "COMPLETED")
     array = [job.id for job in Jobs.load().values() if job.array_id == number]
     jobs = make([running, ended, *waiting, *array])
     jobs.cancel()
     assert {queue.state(one) for one in waiting} == {"CANCELLED"}
-    wait(lambda: queue.state(running) == "CANCELLED")
-    wait(lambda: set(queue.states(number).values()) == {"CANCELLED"})
+    wait_for(lambda: queue.state(running) == "CANCELLED")
+    wait_for(lambda: set(queue.states(number).values()) == {"CANCELLED"})
     assert (queue.state(ended), queue.state(other)) == ("COMPLETED", "PENDING")
     # They have ended, which is what was asked for.
     jobs.cancel()
@@ -925,7 +919,7 @@ def test_failures_of_many_are_all_reported(queue: Queue) -> None:
     with pytest.raises(JobErrors) as caught:
         jobs.cancel()
     assert names(caught.value) == unknown
-    wait(lambda: queue.state(running) == "CANCELLED")
+    wait_for(lambda: queue.state(running) == "CANCELLED")
     assert [queue.state(one) for one in waiting] == ["CANCELLED", "CANCELLED", "PENDING"]
 
 
@@ -936,14 +930,14 @@ def test_signal_to_many(queue: Queue) -> None:
     ids = [queue.submit(str(script), f"{folder}/many") for _ in range(3)]
     ended = queue.submit("--wrap=true")
     heard = {number: folder / f"many-{number}" for number in ids}
-    wait(lambda: all(lines(path) for path in heard.values()))
-    wait(lambda: queue.state(ended) == "COMPLETED")
+    wait_for(lambda: all(lines(path) for path in heard.values()))
+    wait_for(lambda: queue.state(ended) == "COMPLETED")
     with pytest.raises(JobErrors) as caught:
         Jobs([*ids[:2], ended]).send_signal("SIGUSR1", "batch")
     # Unlike a cancellation, a signal that nobody gets is an error.
     assert names(caught.value) == {ended: "ESLURM_ALREADY_DONE"}
     Jobs(ids).send_signal("USR2", steps="batch", hurry=True)
-    wait(lambda: all("batch USR2" in lines(path) for path in heard.values()))
+    wait_for(lambda: all("batch USR2" in lines(path) for path in heard.values()))
     got = [lines(path) for path in heard.values()]
     assert got == [["batch ready", "batch USR1", "batch USR2"]] * 2 + [
         ["batch ready", "batch USR2"]
@@ -970,17 +964,17 @@ def test_requeue_of_many(queue: Queue, *, hold: bool) -> None:
     ids = [queue.submit("--requeue", "--wrap=sleep 300") for _ in range(2)]
     array = queue.submit("--requeue", "--array=0-2", "--wrap=sleep 300")
     stays = queue.sleeper("--no-requeue")
-    wait(lambda: {queue.state(one) for one in ids} == {"RUNNING"})
-    wait(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
+    wait_for(lambda: {queue.state(one) for one in ids} == {"RUNNING"})
+    wait_for(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
     tasks = {job.array_task_id: job.id for job in Jobs.load().values() if job.array_id == array}
     with pytest.raises(JobErrors) as caught:
         loaded(*ids, stays, tasks[0], tasks[2]).requeue(hold=hold)
     assert names(caught.value) == {stays: "ESLURM_DISABLED"}
-    wait(lambda: {queue.state(one) for one in ids} == {"PENDING"})
+    wait_for(lambda: {queue.state(one) for one in ids} == {"PENDING"})
     restarts = [queue.value(f"{array}_{task}", "Restarts") for task in range(3)]
     assert restarts == ["1", "0", "1"]
     if hold:
-        wait(lambda: queue.held(array) == {0, 2})
+        wait_for(lambda: queue.held(array) == {0, 2})
     assert queue.state(stays) == "RUNNING"
 
 
@@ -1003,12 +997,12 @@ def test_suspend_and_unsuspend_of_many(queue: Queue, array: int) -> None:
 def test_notify_many(queue: Queue) -> None:
     out = [queue.cluster.folder / f"told-{i}" for i in range(2)]
     ids = [queue.submit(f"--output={path}", "--wrap=echo started; sleep 300") for path in out]
-    wait(lambda: all("started" in lines(path) for path in out))
+    wait_for(lambda: all("started" in lines(path) for path in out))
     waiting = queue.submit("--hold", "--wrap=true")
     with pytest.raises(JobErrors) as caught:
         Jobs([waiting, *ids]).notify("to all of you")
     assert list(caught.value.errors) == [waiting]
-    wait(lambda: all("to all of you" in path.read_text() for path in out))
+    wait_for(lambda: all("to all of you" in path.read_text() for path in out))
 
 
 def test_each_record_stands_for_its_own_tasks(queue: Queue, array: int) -> None:
@@ -1025,14 +1019,14 @@ def test_each_record_stands_for_its_own_tasks(queue: Queue, array: int) -> None:
     assert queue.with_state(array, "RUNNING") == {0, 1}
     [task] = [job for job in own if job.array_task_id == 1]
     Jobs([task]).cancel()
-    wait(lambda: queue.with_state(array, "CANCELLED") >= {1})
+    wait_for(lambda: queue.with_state(array, "CANCELLED") >= {1})
     assert queue.with_state(array, "RUNNING") == {0}
 
 
 @pytest.mark.parametrize("many", [False, True])
 def test_last_task_has_the_id_of_the_array(queue: Queue, *, many: bool) -> None:
     array = queue.submit("--array=0-2", "--wrap=sleep 300")
-    wait(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
+    wait_for(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
     job = Jobs.load()[array]
     last = job.array_task_id
     assert last is not None
@@ -1042,11 +1036,11 @@ def test_last_task_has_the_id_of_the_array(queue: Queue, *, many: bool) -> None:
         assert queue.states(array) == {**others, last: state}
     # Processes that were stopped may take KillWait to end.
     (Jobs([job]) if many else job).cancel()
-    wait(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {last})
+    wait_for(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {last})
     assert len(queue.with_state(array, "RUNNING")) == 2
     # By its id alone it is the whole array, as for scancel.
     Job(array).cancel()
-    wait(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {0, 1, 2})
+    wait_for(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {0, 1, 2})
 
 
 @pytest.mark.parametrize("make", [Job, Job.load, lambda number: Jobs([Job.load(number)])])
@@ -1059,7 +1053,7 @@ def test_task_by_the_id_of_its_record(queue: Queue, array: int, make: Callable[[
     assert queue.with_state(array, "SUSPENDED") == {1}
     make(task.id).unsuspend()
     make(task.id).cancel()
-    wait(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {1})
+    wait_for(lambda: queue.with_state(array, "CANCELLED", "COMPLETING") == {1})
     assert 0 in queue.with_state(array, "RUNNING")
 
 
@@ -1068,8 +1062,8 @@ def test_answers_for_many_tasks_are_told_apart(queue: Queue) -> None:
     script = "#!/bin/sh\n[ $((SLURM_ARRAY_TASK_ID % 2)) = 0 ] || sleep 300\n"
     array = queue.submit("--array=900-915", script=script)
     even, odd = set(range(900, 916, 2)), set(range(901, 916, 2))
-    wait(lambda: queue.with_state(array, "RUNNING") == odd)
-    wait(lambda: queue.with_state(array, "COMPLETED") == even)
+    wait_for(lambda: queue.with_state(array, "RUNNING") == odd)
+    wait_for(lambda: queue.with_state(array, "COMPLETED") == even)
     jobs = Jobs([job for job in Jobs.load().values() if job.array_id == array])
     before = calls(queue.cluster).get("REQUEST_SUSPEND", 0)
     with pytest.raises(JobErrors) as caught:
@@ -1083,7 +1077,7 @@ def test_answers_for_many_tasks_are_told_apart(queue: Queue) -> None:
 def test_tasks_whose_array_has_no_record_of_its_own(queue: Queue) -> None:
     """Slurm finds no such array then, and the tasks by their own ids."""
     array = queue.submit("--array=0-2", "--wrap=sleep 300")
-    wait(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
+    wait_for(lambda: queue.with_state(array, "RUNNING") == {0, 1, 2})
     jobs = Jobs([job for job in Jobs.load().values() if job.array_id == array and job.id != array])
     last = jobs[next(iter(jobs))].array_task_id
     assert last is not None
@@ -1208,10 +1202,10 @@ def test_arguments_are_checked_before_anything_is_sent(
 def test_longest_message(queue: Queue) -> None:
     out = queue.cluster.folder / "longest"
     number = queue.submit(f"--output={out}", "--wrap=echo started; sleep 300")
-    wait(lambda: "started" in lines(out))
+    wait_for(lambda: "started" in lines(out))
     text = "first" + "x" * (7900 - 9) + "last"
     Job(number).notify(text)
-    wait(lambda: text in out.read_text())
+    wait_for(lambda: text in out.read_text())
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can become another user")

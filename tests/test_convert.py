@@ -10,15 +10,11 @@ from fractions import Fraction
 from typing import Union
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slurmpy import UNLIMITED, Job, JobStep, Unlimited, _convert
 from slurmpy._ffi import lib
-
-# How long an example takes depends on what else the machine does.
-settings.register_profile("slurmpy", deadline=None)
-settings.load_profile("slurmpy")
 
 UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 KELVIN = "\N{KELVIN SIGN}"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import (
@@ -71,13 +72,6 @@ with LocalCluster(**json.loads(sys.argv[1])) as cluster:
         done = move if name == "move" else getattr(cluster, name)
         print(json.dumps(done(*arguments) if callable(done) else done), flush=True)
 """
-
-
-def wait(ready: Callable[[], object], at_most: float = 60) -> None:
-    deadline = time.monotonic() + at_most
-    while not ready():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
 
 
 class Faulty:
@@ -321,7 +315,7 @@ def test_a_controller_that_hangs(faulty: Faulty, jobs: Jobs) -> None:
         assert kept(Jobs.load())
         assert Job.load(number).name == jobs[number].name
     # An error that says that there was no answer does not say that nothing was done.
-    wait(lambda: "late" in [job.name for job in Jobs.load().values()])
+    wait_for(lambda: "late" in [job.name for job in Jobs.load().values()])
 
 
 def test_a_controller_that_hangs_for_a_moment(faulty: Faulty, jobs: Jobs) -> None:
@@ -334,7 +328,7 @@ def test_a_controller_that_hangs_for_a_moment(faulty: Faulty, jobs: Jobs) -> Non
             loaded = pool.submit(Jobs.load)
             reloaded = pool.submit(collection.reload)
             single = pool.submit(Job.load, next(iter(jobs)))
-            wait(lambda: asks(faulty.port) >= 3)
+            wait_for(lambda: asks(faulty.port) >= 3)
             assert not any(future.done() for future in (loaded, reloaded, single))
             assert kept(collection)
             assert "new" not in [job.name for job in collection.values()]
@@ -406,7 +400,7 @@ def test_reloads_while_the_controller_is_restarted(faulty: Faulty, jobs: Jobs) -
     def all_succeed() -> None:
         """Each has had an answer to a question that it has put from now on."""
         before = [loop.done + 2 for loop in loops]
-        wait(
+        wait_for(
             lambda: (
                 any(loop.wrong for loop in loops)
                 or all(loop.done >= least for loop, least in zip(loops, before))
@@ -418,7 +412,7 @@ def test_reloads_while_the_controller_is_restarted(faulty: Faulty, jobs: Jobs) -
         for signum in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
             failed = [loop.failed for loop in loops]
             faulty.kill("slurmctld", signum)
-            wait(lambda: any(loop.failed > least for loop, least in zip(loops, failed)))  # noqa: B023 - it is called here
+            wait_for(lambda: any(loop.failed > least for loop, least in zip(loops, failed)))  # noqa: B023 - it is called here
             faulty.start("slurmctld")
             all_succeed()
 
@@ -550,7 +544,7 @@ def test_a_full_queue_that_empties() -> None:
         def forgotten() -> bool:
             return not Jobs.load()
 
-        wait(forgotten, 100)
+        wait_for(forgotten, 100)
         assert Job.load(job.submit()).name == "one too many"
         assert len(full.run("squeue", "--noheader").splitlines()) == 1
 
@@ -789,7 +783,7 @@ def test_ctrl_c_during_a_load(faulty: Faulty, jobs: Jobs, *, answered: bool) -> 
         for _ in range(2):
             with faulty.held_up("slurmctld"):
                 host.tell()
-                wait(lambda: asks(faulty.port, host.process.pid))
+                wait_for(lambda: asks(faulty.port, host.process.pid))
                 host.process.send_signal(signal.SIGINT)
                 if not answered:
                     assert host.hear() == "interrupted"
@@ -884,7 +878,7 @@ def test_ctrl_c_loses_no_memory(
         for _ in range(6):
             with faulty.held_up("slurmctld"):
                 host.tell()
-                wait(lambda: asks(faulty.port, host.process.pid))
+                wait_for(lambda: asks(faulty.port, host.process.pid))
                 host.process.send_signal(signal.SIGINT)
             dropped, now = host.hear()
             assert dropped == [[True, False]]
@@ -955,7 +949,7 @@ if sys.argv[1] == "handler":
             # What somebody else sends during a call is the host's as before.
             with faulty.held_up("slurmctld"):
                 host.tell()
-                wait(lambda: asks(faulty.port, host.process.pid))
+                wait_for(lambda: asks(faulty.port, host.process.pid))
                 host.process.send_signal(signal.SIGPIPE)
             assert host.hear() == ["fine", [*bits, False], [1]]
     assert kept(jobs)
@@ -991,7 +985,7 @@ for _ in range(3):
         for times in range(1, 4):
             with faulty.held_up("slurmctld"):
                 host.tell()
-                wait(lambda: asks(faulty.port, host.process.pid))
+                wait_for(lambda: asks(faulty.port, host.process.pid))
                 host.tell()
                 assert host.hear() == "sent"
             assert host.hear() == ["fine", [1, 0, False], [1] * times]

@@ -21,10 +21,6 @@ from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy._fields import Struct
 from slurmpy._records import Record, Snapshot
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile("slurmpy", deadline=None)
-settings.load_profile("slurmpy")
-
 STRUCT = "slurm_job_info_t"
 MEMBERS: dict[str, Any] = dict(ffi.typeof(STRUCT).fields)
 NOW = 1_700_000_000

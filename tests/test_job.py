@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import Job, Jobs
@@ -72,13 +73,6 @@ def scontrol(cluster: LocalCluster, job: int | str) -> str:
     return done.stdout
 
 
-def wait(ready: Callable[[], object], at_most: float = 30) -> None:
-    deadline = time.monotonic() + at_most
-    while not ready():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def queue(slurm_cluster: LocalCluster) -> Iterator[dict[str, int]]:
     """Jobs that differ as much as jobs can, by what is special about them."""
@@ -109,8 +103,8 @@ def queue(slurm_cluster: LocalCluster) -> Iterator[dict[str, int]]:
         "--wrap=true",
     )
     wanted = {"running": "RUNNING", "failed": "FAILED", "killed": "FAILED"}
-    wait(lambda: all(Job.load(ids[name]).state == wanted[name] for name in wanted))
-    wait(lambda: "RUNNING" in scontrol(slurm_cluster, f"{ids['array']}_0"))
+    wait_for(lambda: all(Job.load(ids[name]).state == wanted[name] for name in wanted))
+    wait_for(lambda: "RUNNING" in scontrol(slurm_cluster, f"{ids['array']}_0"))
     yield ids
     for job in ids.values():
         slurm_cluster.run("scancel", str(job))

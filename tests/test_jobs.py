@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, Union
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import Job, Jobs, _runtime
@@ -114,13 +115,6 @@ def python(code: str, **env: str) -> str:
     return done.stdout
 
 
-def wait(ready: Callable[[], object], at_most: float = 40) -> None:
-    deadline = time.monotonic() + at_most
-    while not ready():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.05)
-
-
 def sbatch(cluster: LocalCluster, *options: str) -> int:
     return int(cluster.run("sbatch", "--parsable", "--output=/dev/null", *options).split(";")[0])
 
@@ -140,7 +134,7 @@ def unchanged_reload(jobs: Jobs) -> None:
         jobs.reload()
         return message_of(jobs)() is message
 
-    wait(kept)
+    wait_for(kept)
 
 
 def collect() -> None:
@@ -418,7 +412,7 @@ def aging() -> Iterator[Aging]:
             goes=cluster.sbatch("--comment=gone", *sleep),
             hidden=cluster.sbatch("--partition=secret", "--hold", *sleep),
         )
-        wait(lambda: cluster.run("squeue", "-h", "-trunning").count("\n") == 2)
+        wait_for(lambda: cluster.run("squeue", "-h", "-trunning").count("\n") == 2)
         with pointed_at(cluster.conf):
             loaded = Jobs.load()
             aging.jobs = {
@@ -461,7 +455,7 @@ def second(aging: Aging) -> Iterator[Aging]:
 def aged(second: Aging) -> Aging:
     """The same when slurmctld has forgotten the jobs that ended."""
     known = ("squeue", "--noheader", "--states=all", "-O", "JobID")
-    wait(lambda: str(second.goes) not in second.cluster.run(*known).split())
+    wait_for(lambda: str(second.goes) not in second.cluster.run(*known).split())
     return second
 
 
@@ -939,7 +933,7 @@ def test_totals(slurm_cluster: LocalCluster) -> None:
         # Ten tasks that wait are one record.
         sbatch(slurm_cluster, "--hold", "--array=0-9", "-n1", "-c2", "--mem=70", "--wrap=true"),
     ]
-    wait(lambda: Job.load(ids[1]).state == "RUNNING")
+    wait_for(lambda: Job.load(ids[1]).state == "RUNNING")
     shown = [slurm_cluster.run("scontrol", "show", "job", str(i)) for i in ids]
 
     def total(pattern: str) -> int:

@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from waiting import wait_for
 
 from slurmpy import ClosedError, Job, Jobs, NotLoaded, _layout
 from slurmpy._ffi import MAJOR
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from slurmpy._layout import Gres, NodeResources
 
     Layout = dict[str, NodeResources]
-
-# How long an example takes depends on what else the machine does.
-settings.register_profile("slurmpy", deadline=None)
-settings.load_profile("slurmpy")
 
 #: How many characters of a list of numbers Slurm writes at the most, up to some version.
 CUT = 127
@@ -121,10 +118,7 @@ class Slurm:
         return set(self.run("squeue", "-h", "-r", f"--jobs={job}", "--format=%T").split())
 
     def wait(self, job: int, *wanted: str) -> None:
-        deadline = time.monotonic() + 60
-        while self.states(job) != set(wanted):
-            assert time.monotonic() < deadline, self.states(job)
-            time.sleep(0.05)
+        wait_for(lambda: self.states(job) == set(wanted), otherwise=lambda: self.states(job))
 
     def end(self, *jobs: int) -> None:
         for job in jobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,13 +257,6 @@ def ended(pid: int) -> bool:
         return True
 
 
-def wait_for(what: Any, seconds: float = 60) -> None:  # noqa: ANN401
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_command_that_takes_too_long_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = ["sh", "-c", "sleep 1000 & echo $! $$; sleep 1000"]
@@ -269,7 +264,7 @@ def test_a_command_that_takes_too_long_ends_with_all_that_it_has_started(tmp_pat
     first, *rest = log.read_text().splitlines()
     assert rest == ["ended after 1 s"]
     for pid in map(int, first.split()):
-        wait_for(lambda pid=pid: ended(pid))
+        wait_for(functools.partial(ended, pid))
 
 
 def test_what_a_command_leaves_behind_ends(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import Job, Jobs, JobStep, JobSteps, JobSubmitDescription, _request, _runtime
@@ -835,10 +836,7 @@ def cluster(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iter
 def number(cluster: Other) -> int:
     """A job that runs, which has steps."""
     number = cluster.submit("--mem=20", "--wrap=srun --mem=10 sleep 3000 & wait")
-    deadline = time.monotonic() + 60
-    while not {"batch", 0} <= set(JobSteps.load(number)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: {"batch", 0} <= set(JobSteps.load(number)))
     return number
 
 

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from email.parser import Parser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy._ffi import MAJOR
@@ -145,10 +145,7 @@ def test_a_major_whose_private_structs_were_not_checked(
     install = ("-m", "pip", "install", "--quiet", "--force-reinstall", folder)
     subprocess.run([python, *install], check=True)
     job_id = int(slurm_cluster.run("sbatch", "--parsable", "--mem=10", "--wrap", "sleep 60"))
-    deadline = time.monotonic() + 60
-    while not slurmpy.Job.load(job_id).steps:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: slurmpy.Job.load(job_id).steps)
     done = subprocess.run(
         [python, "-I", "-c", UNCHECKED.format(job_id=job_id)],
         env=slurm_cluster.env,

@@ -9,12 +9,12 @@ import stat
 import subprocess
 import sys
 import textwrap
-import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import JobSubmitDescription
@@ -269,10 +269,7 @@ def content(path: Path) -> bytes:
 def test_what_a_job_was_given_is_its_owners_alone(slurm_cluster: LocalCluster) -> None:
     folder = slurm_cluster.folder
     job = slurmpy.Job.load(JobSubmitDescription(**GIVEN).submit())
-    deadline = time.monotonic() + 60
-    while not list(folder.glob(f"spool-*/job{job.id:05}/slurm_script")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: [*folder.glob(f"spool-*/job{job.id:05}/slurm_script")])
     having = [path for path in folder.rglob("*") if MARK.encode() in content(path)]
     names = {path.name for path in having}
     assert {"environment", "script", "slurm_script"} <= names

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import JobStep
@@ -52,10 +52,7 @@ def cluster(other_cluster: Callable[..., AbstractContextManager[Any]]) -> Iterat
         tools.run("scontrol", "update", f"jobid={array}_[0-998]", "admincomment=own")
         assert len(slurmpy.Jobs.load()) == 1000
         running = tools.submit("--wrap=sleep 7200")
-        deadline = time.monotonic() + 60
-        while not has_processes(running):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: has_processes(running))
         yield Cluster(tools, running)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import (
@@ -155,7 +156,7 @@ def process(tools: Other, command: str) -> int:
         found[:] = [int(pid) for pid in pids if is_ours(tools, int(pid))]
         return bool(found)
 
-    until(is_there)
+    wait_for(is_there)
     assert len(found) == 1
     return found[0]
 
@@ -215,14 +216,6 @@ def again(item: Any) -> Any:  # noqa: ANN401 - of whatever type it is
     return pickle.loads(pickle.dumps(item))  # noqa: S301 - it is our own
 
 
-def until(condition: Callable[[], object], timeout: float = 60) -> None:
-    """Waits for something."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def uses_memory(job_id: int) -> bool:
     """Whether there are figures of a job: one that has just begun has none yet."""
     return Job(job_id).load_stats().resident_memory > 0
@@ -256,7 +249,7 @@ def job_id(tools: Other) -> int:
         "--wrap",
         shlex.join(command),
     )
-    until(lambda: len(list(folder.glob("done-*"))) == len(LOADS), 90)
+    wait_for(lambda: len(list(folder.glob("done-*"))) == len(LOADS), 90)
     return job_id
 
 
@@ -417,7 +410,7 @@ def test_a_collection_is_the_sum_of_its_jobs(tools: Other, job_id: int) -> None:
     waiting = tools.submit("--mem=10", "--hold", "--wrap", "true")
     ended = tools.submit("--mem=10", "--wrap", "true")
     Job(ended).wait(60)
-    until(lambda: uses_memory(other))
+    wait_for(lambda: uses_memory(other))
     with Jobs.load() as jobs:
         assert jobs.stats == JobStatistics()
         assert jobs[job_id].stats == JobStatistics()
@@ -472,10 +465,10 @@ def test_jobs_without_steps(tools: Other) -> None:
 
 def test_a_step_that_has_ended_meanwhile(tools: Other) -> None:
     job = Job(tools.submit("--mem=100", "--wrap", "srun --mem=10 sleep 600 & sleep 600")).reload()
-    until(lambda: 0 in job.reload().steps)
+    wait_for(lambda: 0 in job.reload().steps)
     steps = job.steps
     JobStep(job.id, 0).cancel()
-    until(lambda: 0 not in JobSteps.load(job))
+    wait_for(lambda: 0 not in JobSteps.load(job))
     with pytest.raises(slurmpy.InvalidJobId, match=f"statistics of step 0 of job {job.id}"):
         steps[0].load_stats()
     # Of the steps that were there, it alone does not count.
@@ -492,8 +485,8 @@ def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Other) -> None:
     """Of which sstat prints nothing, though it runs on the others."""
     script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
     job = Job(tools.submit("--nodelist=n1,n2", "--ntasks=2", "--mem=60", "--wrap", script))
-    until(lambda: 0 in JobSteps.load(job))
-    until(lambda: 0 not in sstat(tools, job.id) and "batch" in sstat(tools, job.id))
+    wait_for(lambda: 0 in JobSteps.load(job))
+    wait_for(lambda: 0 not in sstat(tools, job.id) and "batch" in sstat(tools, job.id))
     with pytest.raises(slurmpy.InvalidJobId, match="has ended, or has not begun, on one of its"):
         JobStep.load(job, 0).load_stats()
     job.load_stats()
@@ -506,7 +499,7 @@ def test_steps_that_end_all_the_time(tools: Other) -> None:
     """One of them is asked for just when it ends, sooner or later."""
     script = "while true; do srun --mem=10 true; done"
     job_ids = [tools.submit("--mem=100", "--wrap", script) for _ in range(2)]
-    until(lambda: all("batch" in Job.load(job_id).steps for job_id in job_ids))
+    wait_for(lambda: all("batch" in Job.load(job_id).steps for job_id in job_ids))
     seen = set()
     deadline = time.monotonic() + 8
     with warnings.catch_warnings():
@@ -516,7 +509,7 @@ def test_steps_that_end_all_the_time(tools: Other) -> None:
             assert jobs.load_stats().errors == {}
             seen |= {(job.id, step) for job in jobs.values() for step in job.steps}
     assert len(seen) > 10
-    until(lambda: all(map(uses_memory, job_ids)))
+    wait_for(lambda: all(map(uses_memory, job_ids)))
     jobs.cancel()
 
 
@@ -552,7 +545,7 @@ print(json.dumps({
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_users_job_is_refused_by_itself(tools: Other, job_id: int) -> None:
     own = tools.submit("--mem=10", "--uid=65534", "--chdir=/", "--wrap", "sleep 600")
-    until(lambda: uses_memory(own))
+    wait_for(lambda: uses_memory(own))
     printed = tools.python(AS_USER, json.dumps([job_id, own]))
     found: dict[str, Any] = json.loads(printed)
     assert found["errors"] == {str(job_id): "AccessDenied"}
@@ -580,7 +573,7 @@ def stopped(pid: int) -> Iterator[None]:
 def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     stuck = tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600")
-    until(lambda: all(uses_memory(job) for job in (fine, stuck)))
+    wait_for(lambda: all(uses_memory(job) for job in (fine, stuck)))
     jobs = Jobs([job_id, fine, stuck])
     with stopped(daemon(tools, "n3")):
         start = time.monotonic()
@@ -614,14 +607,14 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
         assert raised.value.nodes == ["n3"]
         copied = again(raised.value)
         assert (str(copied), copied.nodes) == (str(raised.value), ["n3"])
-    until(lambda: not Jobs([stuck]).load_stats().errors)
+    wait_for(lambda: not Jobs([stuck]).load_stats().errors)
     Jobs([fine, stuck]).cancel()
 
 
 def test_steps_that_are_stuck(tools: Other) -> None:
     """Their node answers for other steps, which are asked for after them."""
     ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(4)]
-    until(lambda: all(map(uses_memory, ids)))
+    wait_for(lambda: all(map(uses_memory, ids)))
     jobs = Jobs(ids)
     # In this order they are asked for.
     jobs.load_steps()
@@ -642,9 +635,9 @@ def test_a_silent_node_beside_one_where_the_step_has_ended(tools: Other) -> None
     options = ("--nodelist=n1,n2", "--ntasks=2", "--mem=60")
     mixed = tools.submit("--nodes=2", *options, "--wrap", script)
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
-    until(lambda: uses_memory(fine) and 0 in JobSteps.load(mixed))
+    wait_for(lambda: uses_memory(fine) and 0 in JobSteps.load(mixed))
     step = JobStep.load(mixed, 0)
-    until(lambda: 0 not in sstat(tools, mixed) and "batch" in sstat(tools, mixed))
+    wait_for(lambda: 0 not in sstat(tools, mixed) and "batch" in sstat(tools, mixed))
     with stopped(daemon(tools, "n2")):
         jobs = Jobs([mixed, fine])
         with pytest.warns(StatisticsWarning, match="1 of 2 jobs"):
@@ -663,14 +656,14 @@ def test_no_more_at_once_than_wanted(tools: Other) -> None:
         return sum(thread.name == "slurmpy-stats" for thread in threading.enumerate())
 
     ids = [tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600") for _ in range(3)]
-    until(lambda: all(map(uses_memory, ids)) and not at_work())
+    wait_for(lambda: all(map(uses_memory, ids)) and not at_work())
     jobs = Jobs(ids)
     with stopped(daemon(tools, "n3")):
         with pytest.warns(StatisticsWarning, match="3 of 3 jobs"):
             jobs.load_stats(threads=2, timeout=1)
         # Those that were begun by then go on, and begin no other.
         assert at_work() == 2
-    until(lambda: not at_work())
+    wait_for(lambda: not at_work())
     jobs.cancel()
 
 
@@ -799,7 +792,7 @@ def test_copies_of_what_was_never_loaded_have_the_figures(tools: Other, job_id: 
 def test_a_job_that_has_begun_since_it_was_loaded(tools: Other) -> None:
     job = Job.load(tools.submit("--hold", "--mem=10", "--wrap", "sleep 600"))
     job.release()
-    until(lambda: job.load_stats().resident_memory > 0)
+    wait_for(lambda: job.load_stats().resident_memory > 0)
     assert job.state == "PENDING"
     with pytest.raises(TimeoutError):
         job.wait(timeout=0)
@@ -833,8 +826,8 @@ def test_without_a_sampler(
     options = {"nodes": 1, "extra_conf": "JobAcctGatherType=jobacct_gather/none"}
     with other_cluster(options) as tools:
         job = Job(tools.submit("--mem=10", "--wrap", "sleep 600"))
-        until(lambda: "batch" in job.reload().steps)
-        until(lambda: job.load_stats().elapsed_cpu_time == 0 and job.pids)
+        wait_for(lambda: "batch" in job.reload().steps)
+        wait_for(lambda: job.load_stats().elapsed_cpu_time == 0 and job.pids)
         found = job.steps["batch"].stats.to_dict()
         for name in ("elapsed_cpu_time", "avg_cpu_frequency", "consumed_energy"):
             assert found.pop(name) == 0
@@ -978,7 +971,7 @@ def test_a_node_that_is_gone(tools: Other) -> None:
     """The last of this module, as the node does not come back."""
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     lost = tools.submit("--mem=10", "--nodelist=n2", "--no-requeue", "--wrap", "sleep 600")
-    until(lambda: all(uses_memory(job) for job in (fine, lost)))
+    wait_for(lambda: all(uses_memory(job) for job in (fine, lost)))
     os.kill(daemon(tools, "n2"), signal.SIGKILL)
     jobs = Jobs([fine, lost])
     with pytest.warns(StatisticsWarning, match="1 of 2 jobs have no statistics"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import (
@@ -100,19 +101,6 @@ def rpcs(tools: Other, name: str) -> int:
     return int(match[1])
 
 
-def until(
-    condition: Callable[[], object],
-    timeout: float = 60,
-    otherwise: Callable[[], object] | None = None,
-) -> None:
-    """Waits for something; ``otherwise`` tells what there is in its place."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"in vain for {timeout} s: {otherwise and otherwise()}")
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Other]:
     """A cluster of three nodes, where each job has an extern step, and salloc starts a shell."""
@@ -178,9 +166,9 @@ def running(tools: Other) -> Iterator[Running]:
         stderr=subprocess.DEVNULL,
     ) as salloc:
         try:
-            until(
+            wait_for(
                 lambda: all_there(plain, components, leader, array),
-                timeout=100,
+                seconds=100,
                 otherwise=lambda: [
                     tools.run("scontrol", "--details", "--oneliner", "show", what)
                     for what in ("step", "job")
@@ -456,11 +444,11 @@ def test_jobs_without_steps(tools: Other) -> None:
 
 def test_a_task_whose_array_has_lost_its_own_id(tools: Other) -> None:
     array = tools.submit("--array=1-2", "--mem=10", "--wrap", "sleep 600")
-    until(lambda: len(JobSteps.load(f"{array}_1")) == len(JobSteps.load(f"{array}_2")) == 2)
+    wait_for(lambda: len(JobSteps.load(f"{array}_1")) == len(JobSteps.load(f"{array}_2")) == 2)
     task = Job.load(f"{array}_1").id
     assert task != array
     Job(f"{array}_2").cancel()
-    until(lambda: "batch" not in JobSteps.load(f"{array}_2"))
+    wait_for(lambda: "batch" not in JobSteps.load(f"{array}_2"))
     assert JobSteps.load(task)["batch"].array_task_id == 1
     assert {step.job_id for step in JobSteps.load(array).values()} <= {task}
     Job(array).cancel()
@@ -497,7 +485,7 @@ def job(tools: Other) -> Iterator[Job]:
     )
     job = Job(tools.submit("--ntasks=2", "--mem=50", "--wrap", script))
     # A signal to a step that a node has not begun is lost.
-    until(lambda: all((marks / mark).exists() for mark in ("ready", "begun")))
+    wait_for(lambda: all((marks / mark).exists() for mark in ("ready", "begun")))
     assert {0, 1} <= set(job.reload().steps)
     yield job
     job.cancel()
@@ -505,14 +493,14 @@ def job(tools: Other) -> Iterator[Job]:
 
 def test_cancel(job: Job) -> None:
     job.steps[0].cancel()
-    until(lambda: 0 not in JobSteps.load(job))
+    wait_for(lambda: 0 not in JobSteps.load(job))
     assert set(JobSteps.load(job)) == {"batch", "extern", 1}
     assert Job.load(job.id).state == "RUNNING"
     JobStep(job.id, 1).cancel()
     # One that is ending is no error.
     with suppress(slurmpy.InvalidJobId):
         JobStep(job.id, 1).cancel()
-    until(lambda: 1 not in JobSteps.load(job))
+    wait_for(lambda: 1 not in JobSteps.load(job))
     JobStep(job.id, "batch").cancel()
     assert job.wait(60).state in ("FAILED", "CANCELLED")
 
@@ -520,11 +508,11 @@ def test_cancel(job: Job) -> None:
 def test_cancel_one_of_a_heterogeneous_step(tools: Other) -> None:
     script = "srun --mem=10 -N1 -n1 sleep 600 : -N1 -n2 --mem=10 sleep 600; sleep 600"
     job = tools.submit("--nodes=2", "--ntasks-per-node=2", "--mem=60", "--wrap", script)
-    until(lambda: {"0+0", "0+1"} <= set(JobSteps.load(job)))
+    wait_for(lambda: {"0+0", "0+1"} <= set(JobSteps.load(job)))
     step = JobStep.load(job, "0+1")
     assert sampled(step).max_resident_memory_node == step.allocated_nodes[0]
     step.cancel()
-    until(lambda: set(JobSteps.load(job)) == {"batch", "extern"})
+    wait_for(lambda: set(JobSteps.load(job)) == {"batch", "extern"})
     Job(job).cancel()
 
 
@@ -547,9 +535,9 @@ def test_a_component_that_is_not_there(running: Running) -> None:
 def test_signal(tools: Other, job: Job) -> None:
     JobStep(job.id, 1).send_signal("USR1")
     job.steps[0].send_signal("usr1")
-    until((tools.folder / "marks" / "usr1").exists)
+    wait_for((tools.folder / "marks" / "usr1").exists)
     # Which ends whoever is not prepared for it.
-    until(lambda: set(JobSteps.load(job)) == {"batch", "extern", 0})
+    wait_for(lambda: set(JobSteps.load(job)) == {"batch", "extern", 0})
     for wrong, error in (("NOTHING", ValueError), (0, ValueError), (1.5, TypeError)):
         with pytest.raises(error, match="signal"):
             job.steps[0].send_signal(wrong)  # type: ignore[arg-type]
@@ -813,7 +801,7 @@ def test_distributions_of_real_steps(tools: Other, distribution: str) -> None:
         "--wrap",
         f"srun --mem=10 {options} -n4 sleep 600; true",
     )
-    until(lambda: 0 in JobSteps.load(job))
+    wait_for(lambda: 0 in JobSteps.load(job))
     found = JobStep.load(job, 0).distribution
     # Slurm does not tell the size of the planes.
     expected = "plane" if "plane" in distribution else distribution

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import Job, JobSubmitDescription, RPCError, UnsupportedField
@@ -183,10 +184,7 @@ class Slurm:
         return dict(item.split("=", 1) for item in variables if "=" in item)
 
     def wait(self, job: int | str, *states: str) -> None:
-        deadline = time.monotonic() + 40
-        while (state := self.state(job)) not in states:
-            assert time.monotonic() < deadline, f"{state}: {self.show(job)}"
-            time.sleep(0.05)
+        wait_for(lambda: self.state(job) in states, otherwise=lambda: self.show(job))
 
 
 #: What differs between any two jobs.
@@ -1184,10 +1182,8 @@ def test_a_full_partition(slurm: Slurm) -> None:
     slurm.wait(first, "RUNNING")
     numbers = filler.submit(), slurm.sbatch(*filler.to_sbatch()[1:])
     assert filler.dry_run().start_time > time.time()
-    deadline = time.monotonic() + 30
-    while not {Job.load(number).state_reason for number in numbers} <= {"Resources", "Priority"}:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    full = {"Resources", "Priority"}
+    wait_for(lambda: {Job.load(number).state_reason for number in numbers} <= full)
     for number in (*numbers, first):
         Job(number).cancel()
 

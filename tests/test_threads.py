@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import ClosedError, Job, Jobs, JobSubmitDescription, _runtime
@@ -338,7 +339,4 @@ def test_nothing_is_left_of_threads(cluster: Other) -> None:
         for thread in threads:
             thread.start()
         in_time(threads, 60)
-    deadline = time.monotonic() + 60
-    while left() != before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert left() == before
+    wait_for(lambda: left() == before, otherwise=left)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy._ffi import MAJOR, MAJORS
@@ -87,10 +87,7 @@ def test_what_the_table_says_of_the_installed_slurm(slurm_cluster: LocalCluster)
     job_id = int(
         slurm_cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap", "sleep 100")
     )
-    deadline = time.monotonic() + 60
-    while "batch" not in slurmpy.Job.load(job_id).steps:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: "batch" in slurmpy.Job.load(job_id).steps)
     job = slurmpy.Job.load(job_id)
     step = job.steps["batch"]
     for name in slurmpy.Job.fields:

@@ -17,6 +17,7 @@ import fcntl
 import functools
 import hashlib
 import io
+import itertools
 import os
 import re
 import shutil
@@ -28,8 +29,9 @@ import time
 import traceback
 import xml.etree.ElementTree as ET
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import PriorityQueue
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Union
 
 import findpython
@@ -131,8 +133,12 @@ ALIVE = os.fdopen(_write, "wb", buffering=0)
 _janitor_reads, BUSY = os.pipe()
 
 
-#: Which tests each tier has, as pytest's marks.
-MARKS = {"functional": "not slow and not long", "slow": "slow or long"}
+#: Which tests each tier has, as pytest's marks. Each cell draws some examples of those that are
+#: endless, and others than its neighbours; `make test` draws more.
+TIERS = {
+    "functional": ("-m", "not slow and not long", "--hypothesis-profile=cell"),
+    "slow": ("-m", "slow or long"),
+}
 
 
 class MatrixError(Exception):
@@ -269,6 +275,7 @@ class Tree:
         """Makes the tree anew, and removes older ones that nobody uses."""
         if self.root.exists() and not unused(self.root):
             raise MatrixError(f"{self.suite} is too old, but in use")
+        print(f"Making a Debian {self.suite}, for its Slurm: some minutes", flush=True)
         uris = "$(ORIGIN)|$(SUITE)|$(REPO_URI)"
         uri = mirror(printed("apt-get", "indextargets", "--format", uris, "Created-By: Packages"))
         log = LOGS / f"{self.suite}.log"
@@ -515,7 +522,7 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         folder = cell.place.folder(checkout)
         argv = [
             *("-f", f"{folder}/noxfile.py", "-s", "tests", "--force-python", cell.python, "--"),
-            *("-m", MARKS[cell.tier], "-p", "no:cacheprovider"),
+            *(*TIERS[cell.tier], "-p", "no:cacheprovider"),
             *(f"--numprocesses={options.workers}", "--dist=loadscope"),
             *(f"--junitxml={folder}/results.xml", *options.pytest),
         ]
@@ -639,28 +646,42 @@ def main() -> int:
 def work(pool: ThreadPoolExecutor, options: argparse.Namespace) -> int:
     """Finds the cells, and runs those that were chosen."""
     places: list[Place] = [Here(), *map(Tree, SUITES)]
-    # Trees that are missing come first, side by side: that is mostly waiting.
-    found = list(pool.map(cells_of, places))
-    cells = [cell for here in found for cell in here.cells]
-    rows = [row for here in found for row in here.missing]
+    # The longest first.
+    waiting: PriorityQueue[tuple[bool, bool, int, Cell]] = PriorityQueue()
+    count = itertools.count()
+
+    def run_longest() -> Result:
+        *_, cell = waiting.get()
+        result = result_of(cell, options)
+        head = f"{cell.title}: {dict(result.counts)} in {result.seconds:.0f} s"
+        print("\n".join([head, *result.faults]), flush=True)
+        return result
+
+    def look(place: Place) -> tuple[Found, list[Future[Result]]]:
+        found = cells_of(place)
+        chosen = [it for it in found.cells if re.search(options.cells, it.title)]
+        if options.list:
+            return found, []
+        for it in chosen:
+            waiting.put((it.tier != "slow", "PyPy" not in it.name, next(count), it))
+        return found, [pool.submit(run_longest) for _ in chosen]
+
+    # A tree that has to be made is no reason for the others to wait.
+    with ThreadPoolExecutor(len(places)) as looking:
+        looked = list(looking.map(look, places))
+    cells = [cell for found, _ in looked for cell in found.cells]
+    rows = [row for found, _ in looked for row in found.missing]
     if options.list:
         missed = (f"{row.cell.title} MISSING: {row.faults[0]}" for row in rows)
         print(*(cell.title for cell in cells), *missed, sep="\n")
         return 0
-    chosen = [cell for cell in cells if re.search(options.cells, cell.title)]
     results = [row for row in rows if re.search(options.cells, row.cell.title)]
     for row in results:
         print(f"{row.cell.title} MISSING", *row.faults, sep="\n", flush=True)
-    if not chosen and not results:
+    results += [future.result() for _, futures in looked for future in futures]
+    if not results:
         print("No cell has such a name; --list names all.")
         return 1
-    # The longest first.
-    chosen.sort(key=lambda cell: (cell.tier != "slow", "PyPy" not in cell.name))
-    for future in as_completed([pool.submit(result_of, it, options) for it in chosen]):
-        result = future.result()
-        head = f"{result.cell.title}: {dict(result.counts)} in {result.seconds:.0f} s"
-        print(head, *result.faults, sep="\n", flush=True)
-        results.append(result)
     order = [*cells, *(row.cell for row in rows)]
     results.sort(key=lambda result: order.index(result.cell))
     show(results, options)
