@@ -20,7 +20,8 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m slurmpy demo
 
 test: lint types docs
-	$(BIN)/pytest -m 'not long' --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_ARGS)
+	$(BIN)/pytest -m 'not long' --numprocesses=$(WORKERS) --dist=loadscope \
+		--junitxml=.nox/tests.xml $(PYTEST_ARGS)
 
 # Every Slurm and every Python; the trees for it take root.
 matrix: $(VENV)/.dev

@@ -143,6 +143,33 @@ def test_a_reason_that_nothing_was_skipped_for_is_told_of() -> None:
     assert matrix.unneeded([matrix.Result(old, Counter(), Counter(), 0, ["broken"])]) == []
 
 
+# What `make test` has run
+
+JUNIT = """<testsuites>
+<testsuite time="12.5"><testcase name="a"/><testcase name="b"/>{more}</testsuite>
+</testsuites>"""
+
+
+def test_what_make_test_has_run_is_a_row_and_does_not_run_again(tmp_path: Path) -> None:
+    own = cell()._replace(python=matrix.BASE_PYTHON)
+    other = cell("PyPy 7.3.11 3.9.16")._replace(python="/usr/bin/pypy3")
+    cells = [own, other, own._replace(tier="slow"), other._replace(tier="slow")]
+    xml = tmp_path / "tests.xml"
+    xml.write_text(JUNIT.format(more=""))
+    left, (row,) = matrix.without_tested(cells, xml)
+    assert left == [other, other._replace(tier="slow"), own._replace(tier="long")]
+    assert (row.cell.tier, row.counts, row.seconds) == ("make test", {"passed": 2}, 12.5)
+    assert row.state == "ok"
+    assert matrix.without_tested([other], xml) == ([other], [])
+    xml.write_text(JUNIT.format(more="<testcase name='c'><failure/></testcase>"))
+    _, (row,) = matrix.without_tested(cells, xml)
+    assert row.state == "FAILED"
+    assert row.faults == ["1 failed"]
+    xml.write_text(JUNIT.format(more="<testcase name='c'><skipped message='odd'/></testcase>"))
+    _, (row,) = matrix.without_tested(cells, xml)
+    assert "odd" in row.faults[0]
+
+
 # Cells that are missing
 
 

@@ -138,7 +138,10 @@ _janitor_reads, BUSY = os.pipe()
 TIERS = {
     "functional": ("-m", "not slow and not long", "--hypothesis-profile=cell"),
     "slow": ("-m", "slow or long"),
+    "long": ("-m", "long"),
 }
+#: What `make test` runs of them: all but those that are long.
+MAKE_TEST = "make test"
 
 
 class MatrixError(Exception):
@@ -451,6 +454,19 @@ def cells_of(place: Place) -> Found:
     return Found(cells, missing(place, slurm, cells, faults))
 
 
+def without_tested(cells: Sequence[Cell], results: Path) -> tuple[list[Cell], list[Result]]:
+    """What is left for the interpreter that `make test` has run in, and a row for what has run."""
+    own = [it for it in cells if os.path.realpath(it.python) == os.path.realpath(BASE_PYTHON)]
+    left = [it for it in cells if it not in own]
+    if not own:
+        return left, []
+    left.append(own[0]._replace(tier="long"))
+    cell = own[0]._replace(tier=MAKE_TEST)
+    counts, skips = read(results)
+    seconds = sum(float(it.get("time", 0)) for it in ET.parse(results).iter("testsuite"))  # noqa: S314
+    return left, [Result(cell, counts, skips, seconds, faults_of(cell, counts, skips))]
+
+
 def ask(place: Place, checkout: Path, *argv: str) -> str:
     """What a command prints in a place."""
     return printed(*place.command(checkout, argv), env=place.environment())
@@ -520,24 +536,36 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
     start = time.monotonic()
     with copied() as checkout:
         folder = cell.place.folder(checkout)
-        argv = [
-            *("-f", f"{folder}/noxfile.py", "-s", "tests", "--force-python", cell.python, "--"),
-            *(*TIERS[cell.tier], "-p", "no:cacheprovider"),
-            *(f"--numprocesses={options.workers}", "--dist=loadscope"),
-            *(f"--junitxml={folder}/results.xml", *options.pytest),
-        ]
+        session = ("-f", f"{folder}/noxfile.py", "-s", "tests", "--force-python", cell.python)
+        chosen = (*TIERS[cell.tier], "-p", "no:cacheprovider", *options.pytest)
+        parallel = (f"--numprocesses={options.workers}", "--dist=loadscope")
         python = sys.executable if isinstance(cell.place, Here) else "/opt/nox/bin/python"
-        command = cell.place.command(checkout, [python, "-m", "nox", *argv])
-        code = run(command, log, cell.place.environment(), options.timeout)
+        steps = [
+            # Compiles the tests, which each process would do for itself.
+            (*session, "--", *chosen, "--collect-only", "-qq"),
+            (*session, "-R", "--", *chosen, *parallel, f"--junitxml={folder}/results.xml"),
+        ]
+        for step in steps:
+            command = cell.place.command(checkout, [python, "-m", "nox", *step])
+            code = run(command, log, cell.place.environment(), options.timeout)
+            if code:
+                break
         seconds = time.monotonic() - start
         results = checkout / "results.xml"
         if not results.exists():
             return Result(cell, Counter(), Counter(), seconds, ["no test was run", tail(log)])
         counts, skips = read(results)
-    faults = unexpected(cell, skips)
-    if code or counts["failed"] or not counts["passed"]:
+    faults = faults_of(cell, counts, skips)
+    if code or faults:
         faults += [f"pytest ended with {code}", tail(log)]
     return Result(cell, counts, skips, seconds, faults)
+
+
+def faults_of(cell: Cell, counts: Mapping[str, int], skips: Mapping[str, int]) -> list[str]:
+    """What is wrong with the results of a cell."""
+    failed = [f"{counts['failed']} failed"] if counts["failed"] else []
+    none = [] if counts["passed"] else ["no test has passed"]
+    return [*unexpected(cell, skips), *failed, *none]
 
 
 def read(results: Path) -> tuple[Counter[str], Counter[str]]:
@@ -630,9 +658,13 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names of the cells only")
     parser.add_argument("--workers", type=int, default=3, help="processes of pytest in a cell")
     parser.add_argument("--parallel", type=int, default=2, help="how many cells run at once")
+    tested = "what `make test` has left in .nox/tests.xml: its row, and its tests do not run again"
+    parser.add_argument("--tested", type=Path, metavar="XML", help=tested)
     parser.add_argument("pytest", nargs="*", help="more options of pytest, after --")
     parser.add_argument("--timeout", type=int, default=TIMEOUT, help="seconds that a cell may take")
     options = parser.parse_args()
+    if options.tested and not options.tested.exists():
+        parser.error(f"there is no {options.tested}; `make test` writes .nox/tests.xml")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -657,28 +689,31 @@ def work(pool: ThreadPoolExecutor, options: argparse.Namespace) -> int:
         print("\n".join([head, *result.faults]), flush=True)
         return result
 
-    def look(place: Place) -> tuple[Found, list[Future[Result]]]:
-        found = cells_of(place)
-        chosen = [it for it in found.cells if re.search(options.cells, it.title)]
+    def look(place: Place) -> tuple[list[Cell], list[Result], list[Future[Result]]]:
+        cells, rows = cells_of(place)
+        if options.tested and isinstance(place, Here):
+            cells, tested = without_tested(cells, options.tested)
+            rows = [*rows, *tested]
         if options.list:
-            return found, []
+            return cells, rows, []
+        chosen = [it for it in cells if re.search(options.cells, it.title)]
         for it in chosen:
-            waiting.put((it.tier != "slow", "PyPy" not in it.name, next(count), it))
-        return found, [pool.submit(run_longest) for _ in chosen]
+            waiting.put((it.tier == "functional", "PyPy" not in it.name, next(count), it))
+        return cells, rows, [pool.submit(run_longest) for _ in chosen]
 
     # A tree that has to be made is no reason for the others to wait.
     with ThreadPoolExecutor(len(places)) as looking:
         looked = list(looking.map(look, places))
-    cells = [cell for found, _ in looked for cell in found.cells]
-    rows = [row for found, _ in looked for row in found.missing]
+    cells = [cell for found, _, _ in looked for cell in found]
+    rows = [row for _, found, _ in looked for row in found]
     if options.list:
-        missed = (f"{row.cell.title} MISSING: {row.faults[0]}" for row in rows)
-        print(*(cell.title for cell in cells), *missed, sep="\n")
+        print(*(cell.title for cell in cells), sep="\n")
+        print(*(f"{row.cell.title} {row.state}: {row.faults}" for row in rows), sep="\n", end="")
         return 0
     results = [row for row in rows if re.search(options.cells, row.cell.title)]
     for row in results:
-        print(f"{row.cell.title} MISSING", *row.faults, sep="\n", flush=True)
-    results += [future.result() for _, futures in looked for future in futures]
+        print(f"{row.cell.title}: {row.state}", *row.faults, sep="\n", flush=True)
+    results += [future.result() for _, _, futures in looked for future in futures]
     if not results:
         print("No cell has such a name; --list names all.")
         return 1
