@@ -43,14 +43,14 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
 
 
-@nox.session
+@nox.session(venv_backend="uv|venv")
 def tests(session: nox.Session) -> None:
     """Does it work, on the Slurm that SLURM_PREFIX or the PATH names?
 
     `nox -s tests --force-python 3.12` takes another Python; what follows `--` are pytest's options.
     """
-    # Some of what the tests need has wheels for PyPy of its older releases alone.
-    session.install("--prefer-binary", ".", *_groups("test"))
+    # It has wheels for PyPy of its older releases alone.
+    session.install("--only-binary=numpy", ".", *_groups("test"))
     # Away from the checkout, so that what is tested is what was installed.
     session.chdir(session.create_tmp())
     # The path of nox's own TMPDIR is too long for the sockets of a cluster.

@@ -57,13 +57,16 @@ IMPLEMENTATIONS = ("CPython", "PyPy")
 DAYS = 14
 #: What a tree has to have before tools/install-slurm can bring the rest.
 BASE = "ca-certificates,python3,python3-venv,pypy3,pypy3-venv,pypy3-dev,make"
+NOX = "nox[uv]"
 
 #: For how many seconds a command may run, and how many lines of its log are shown if it fails.
 TIMEOUT = 1500
 TAIL = 60
 
 #: Variables of the environment that a tree has too: how pip and apt reach what they need.
-HANDED_ON = re.compile(r"(?i)(pip_.*|.*_proxy|[a-z_]*ca_bundle|ssl_cert_\w+|slurmpy_.*|lang|term)")
+HANDED_ON = re.compile(
+    r"(?i)((pip|uv)_.*|.*_proxy|[a-z_]*ca_bundle|ssl_cert_\w+|slurmpy_.*|lang|term)"
+)
 
 # Runs in a mount namespace of its own: the tree is $1, a checkout that is seen as /src is $2. With
 # what reaches the network, as on this machine.
@@ -254,7 +257,7 @@ class Tree:
         self.suite = suite
         self.major, self.script = SUITES[suite]
         # What it is made of is part of the name, so that a change makes it anew.
-        recipe = (BASE, (ROOT / "tools" / "install-slurm").read_text("utf-8"))
+        recipe = (BASE, NOX, (ROOT / "tools" / "install-slurm").read_text("utf-8"))
         self.root = CACHE / f"{suite}-{hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]}"
 
     def prepare(self) -> None:
@@ -295,7 +298,7 @@ class Tree:
                     [*ALONE, "--mount-proc", *bootstrap, str(self.root), uri, script],
                     self.command(checkout, ["/src/tools/install-slurm", "python3", "accounting"]),
                     self.command(checkout, ["python3", "-m", "venv", "/opt/nox"]),
-                    self.command(checkout, ["/opt/nox/bin/pip", "install", "--quiet", "nox"]),
+                    self.command(checkout, ["/opt/nox/bin/pip", "install", "--quiet", NOX]),
                 ]
                 for step in steps:
                     if run(step, log, self.environment() if step is not steps[0] else None):
