@@ -265,6 +265,7 @@ class Jobs:
         "_kept",
         "_names",
         "_reloading",
+        "_replacing",
         "_show",
         "_stats",
         "_table",
@@ -288,6 +289,7 @@ class Jobs:
         self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
         self._uid: int | None = None
         self._reloading = threading.RLock()
+        self._replacing = threading.RLock()
         self._stats: JobStatistics | None = None
         if jobs is not None:
             self.update(jobs)
@@ -372,8 +374,7 @@ class Jobs:
             fresh = _Table(snapshot)
             if self.frozen:
                 self._keep(table, fresh)
-            self._open()
-            self._table = fresh
+            self._replace(fresh)
             self._stats = None
             self._changed = False
             self._kept = self.frozen
@@ -715,6 +716,12 @@ class Jobs:
             raise ClosedError(_CLOSED)
         return table
 
+    def _replace(self, table: _Table) -> None:
+        """Has another table from now on, unless it was closed meanwhile."""
+        with self._replacing:
+            self._open()
+            self._table = table
+
     def close(self) -> None:
         """Ends the use of the collection.
 
@@ -730,9 +737,11 @@ class Jobs:
             >>> name
             'sleeper'
         """
-        table, self._table = self._table, None
-        if table is not None:
-            table.close()
+        # Whoever comes second waits until it is closed.
+        with self._replacing:
+            table, self._table = self._table, None
+            if table is not None:
+                table.close()
 
     def __enter__(self) -> Jobs:  # noqa: PYI034 - Self is not in Python 3.9
         """The collection itself."""
@@ -975,8 +984,7 @@ class Jobs:
             >>> len(jobs)
             0
         """
-        self._open()
-        self._table = _Table()
+        self._replace(_Table())
         self._changed = True
 
     def update(self, jobs: Jobs | Iterable[int | Job] | Mapping[int, Job] | str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -13,16 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
+import spawning
+from _pytest.junitxml import xml_key
 from hypothesis import settings
 
 import pytest_slurmpy
 import slurmpy
 from slurmpy import _runtime
+from slurmpy.testing._programs import find_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
+
+if platform.python_implementation() == "PyPy":
+    spawning.install()
 
 # What a machine does beside it decides how long an example takes.
 settings.register_profile("slurmpy", deadline=None)
@@ -68,6 +76,25 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the plugin where the checkout's package is not installed, but only on the path."""
     if not config.pluginmanager.is_registered(pytest_slurmpy):
         config.pluginmanager.register(pytest_slurmpy, "pytest_slurmpy")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Tell in the results of what they are, for who takes them later."""
+    config = session.config
+    results = config.stash.get(xml_key, None)
+    if results:
+        some = {"keyword", "deselect", "lf", "ignore", "ignore_glob", "last_failed_no_failures"}
+        chosen = [name for name in sorted(some) if config.getoption(name, None)]
+        tests = config.option.markexpr if config.args == config.getini("testpaths") else "some"
+        told = {
+            "exit": int(exitstatus),
+            "tests": " ".join([tests, *chosen]),
+            "python": os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
+            "slurm": find_programs(os.environ.get("SLURM_PREFIX", "")).release,
+        }
+        for name, value in told.items():
+            results.add_global_property(name, str(value))
 
 
 def pytest_collection_finish() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import xml.etree.ElementTree as ET
 from collections import Counter
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -145,29 +146,74 @@ def test_a_reason_that_nothing_was_skipped_for_is_told_of() -> None:
 
 # What `make test` has run
 
-JUNIT = """<testsuites>
-<testsuite time="12.5"><testcase name="a"/><testcase name="b"/>{more}</testsuite>
-</testsuites>"""
+JUNIT = """<testsuites><testsuite time="12.5"><properties>
+<property name="exit" value="{exit}"/><property name="tests" value="{tests}"/>
+<property name="python" value="/usr/bin/python3.11"/><property name="slurm" value="22.05.8"/>
+</properties><testcase name="a"/><testcase name="b"/>{more}</testsuite></testsuites>"""
+
+
+def written(folder: Path, status: int = 0, tests: str = "not long", more: str = "") -> Path:
+    xml = folder / "tests.xml"
+    xml.write_text(JUNIT.format(exit=status, tests=tests, more=more))
+    return xml
 
 
 def test_what_make_test_has_run_is_a_row_and_does_not_run_again(tmp_path: Path) -> None:
-    own = cell()._replace(python=matrix.BASE_PYTHON)
-    other = cell("PyPy 7.3.11 3.9.16")._replace(python="/usr/bin/pypy3")
+    own = cell()._replace(python="/usr/bin/python3.11")
+    other = cell("PyPy 7.3.11 3.9.16")._replace(python="/usr/bin/pypy3.9")
     cells = [own, other, own._replace(tier="slow"), other._replace(tier="slow")]
-    xml = tmp_path / "tests.xml"
-    xml.write_text(JUNIT.format(more=""))
-    left, (row,) = matrix.without_tested(cells, xml)
+    left, row = matrix.without(cells, matrix.tested(written(tmp_path)))
     assert left == [other, other._replace(tier="slow"), own._replace(tier="long")]
     assert (row.cell.tier, row.counts, row.seconds) == ("make test", {"passed": 2}, 12.5)
     assert row.state == "ok"
-    assert matrix.without_tested([other], xml) == ([other], [])
-    xml.write_text(JUNIT.format(more="<testcase name='c'><failure/></testcase>"))
-    _, (row,) = matrix.without_tested(cells, xml)
+    odd = written(tmp_path, more="<testcase name='c'><skipped message='odd'/></testcase>")
+    _, row = matrix.without(cells, matrix.tested(odd))
     assert row.state == "FAILED"
-    assert row.faults == ["1 failed"]
-    xml.write_text(JUNIT.format(more="<testcase name='c'><skipped message='odd'/></testcase>"))
-    _, (row,) = matrix.without_tested(cells, xml)
     assert "odd" in row.faults[0]
+
+
+def test_what_make_test_has_run_with_another_python_is_missing(tmp_path: Path) -> None:
+    other = cell("PyPy 7.3.11 3.9.16")._replace(python="/usr/bin/pypy3.9")
+    left, row = matrix.without([other], matrix.tested(written(tmp_path)))
+    assert left == [other]
+    assert (row.state, row.faults[0].split()[0]) == ("MISSING", "/usr/bin/python3.11")
+
+
+def test_results_of_anything_else_are_refused(tmp_path: Path) -> None:
+    for some in ({"status": 1}, {"status": 2}, {"tests": "not long keyword"}, {"tests": "long"}):
+        with pytest.raises(matrix.MatrixError, match="run and passed all"):
+            matrix.tested(written(tmp_path, **some))
+    old = written(tmp_path)
+    os.utime(old, (0, 0))
+    with pytest.raises(matrix.MatrixError, match=r"is older than \S+: run `make test`"):
+        matrix.tested(old)
+    old.write_text("<testsuites>")
+    with pytest.raises(matrix.MatrixError, match="no results"):
+        matrix.tested(old)
+    with pytest.raises(matrix.MatrixError, match="no results"):
+        matrix.tested(tmp_path / "none.xml")
+
+
+def told(folder: Path, *options: str) -> dict[str, str]:
+    """What our tests say of themselves."""
+    xml = folder / "own.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={xml}"]
+    subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    properties = ET.parse(xml).iter("property")  # noqa: S314 - pytest has just written it
+    return {it.attrib["name"]: it.attrib["value"] for it in properties}
+
+
+def test_our_tests_say_what_was_chosen_of_them(tmp_path: Path) -> None:
+    own = ("-k", "test_spaces_are_as_in_c_no_such", "--numprocesses=2")
+    assert told(tmp_path, "-m", "not long", *own)["tests"] == "not long keyword"
+    assert told(tmp_path, "tests/test_errors.py", *own)["tests"] == "some keyword"
+    found = told(tmp_path, "tests/test_errors.py", "--collect-only")
+    assert found["tests"] == "some"
+    assert found["exit"] == "0"
+    assert (
+        found["slurm"] == matrix.ask(matrix.Here(), tmp_path, matrix.Here.slurmd, "-V").split()[1]
+    )
+    assert found["python"] == os.path.realpath(matrix.BASE_PYTHON)
 
 
 # Cells that are missing
@@ -222,7 +268,7 @@ def test_only_root_has_other_debians(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interpreter_that_does_not_start_stops_no_other() -> None:
     class Half(Here):  # type: ignore[misc]
         def command(self, checkout: Path, argv: Sequence[str]) -> list[str]:
-            if argv[0] == "slurmd":
+            if argv[0].endswith("slurmd"):
                 return ["echo", "slurm 22.05.8"]
             return list(super().command(checkout, argv))
 

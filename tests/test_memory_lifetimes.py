@@ -180,6 +180,23 @@ def test_close_twice(crowd: Crowd) -> None:
     by_hand.close()
 
 
+@pytest.mark.usefixtures("switch_often")
+def test_close_while_another_thread_closes(crowd: Crowd) -> None:
+    """Whoever comes back from close() finds it closed, also where another thread had begun."""
+    for _ in range(100):
+        jobs = Jobs.load()
+        some = [jobs[i] for i in crowd.ids]
+        other = threading.Thread(target=jobs.close)
+        other.start()
+        with contextlib.suppress(slurmpy.ClosedError):
+            while True:
+                len(jobs)
+        jobs.close()
+        open_ones = [job for job in reversed(some) if can_be_read(job, "name")]
+        other.join()
+        assert open_ones == []
+
+
 def test_with(crowd: Crowd) -> None:
     with Jobs.load() as jobs:
         job = jobs[crowd.ids[0]]

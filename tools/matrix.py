@@ -18,6 +18,7 @@ import functools
 import hashlib
 import io
 import itertools
+import math
 import os
 import re
 import shutil
@@ -215,11 +216,13 @@ def end(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class Here:
-    """This machine."""
+    """This machine, with the Slurm of SLURM_PREFIX, or of the PATH."""
 
     #: Which Slurm is expected, if it has to be one, and which tests.
     major = ""
     tiers = ("functional", "slow")
+    prefix = os.environ.get("SLURM_PREFIX")
+    slurmd = f"{prefix}/sbin/slurmd" if prefix else "slurmd"
 
     def prepare(self) -> None:
         """Nothing has to be made."""
@@ -230,7 +233,8 @@ class Here:
 
     def environment(self) -> dict[str, str]:
         """The environment of commands; they may keep what they have compiled, in their copies."""
-        return {it: text for it, text in os.environ.items() if it != "PYTHONDONTWRITEBYTECODE"}
+        left = {"PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS"}
+        return {name: text for name, text in os.environ.items() if name not in left}
 
     def folder(self, checkout: Path) -> Path:
         """Where commands see a checkout."""
@@ -252,6 +256,7 @@ class Tree:
     """The root file system of a Debian, which programs that use it hold a lock on."""
 
     tiers = ("functional",)
+    slurmd = "slurmd"
 
     def __init__(self, suite: str) -> None:
         self.suite = suite
@@ -270,11 +275,10 @@ class Tree:
                 try:
                     self.make()
                 except Exception as error:
-                    old = max(CACHE.glob(f"{self.suite}-*"), key=made, default=self.root)
-                    if not made(old):
+                    if not made(self.root):
                         raise
-                    print(f"{error}\nThe tests run in the {self.suite} that is there: {old}")
-                    self.root = old
+                    since = time.strftime("%Y-%m-%d", time.gmtime(made(self.root)))
+                    print(f"{error}\nThe tests run in the {self.suite} of {since}", flush=True)
             fcntl.flock(os.open(self.root, os.O_RDONLY), fcntl.LOCK_SH)
 
     def make(self) -> None:
@@ -393,6 +397,10 @@ class Cell(NamedTuple):
         return f"{self.slurm}-{self.name}-{self.tier}".replace(" ", "-")
 
 
+#: How many tests of a file there are, as pytest lists them.
+COLLECTED = re.compile(r"(?m)^\S+\.py: (\d+)$")
+
+
 class Result(NamedTuple):
     """What came of a cell."""
 
@@ -439,7 +447,7 @@ def cells_of(place: Place) -> Found:
     try:
         place.prepare()
         with temporary() as nothing:
-            slurm = ask(place, nothing, "slurmd", "-V").partition(" ")[2]
+            slurm = ask(place, nothing, place.slurmd, "-V").partition(" ")[2]
             for python in place.pythons():
                 try:
                     names[python] = ask(place, nothing, python, "-c", VERSION)
@@ -457,17 +465,56 @@ def cells_of(place: Place) -> Found:
     return Found(cells, missing(place, slurm, cells, faults))
 
 
-def without_tested(cells: Sequence[Cell], results: Path) -> tuple[list[Cell], list[Result]]:
+class Tested(NamedTuple):
+    """What `make test` has run."""
+
+    counts: Counter[str]
+    skips: Counter[str]
+    seconds: float
+    python: str
+    slurm: str
+
+
+def tested(results: Path) -> Tested:
+    """What the last `make test` has run, if that was all of it, and of the files as they are."""
+    try:
+        suite = next(ET.parse(results).iter("testsuite"))  # noqa: S314 - pytest has written it
+    except (OSError, ET.ParseError, StopIteration) as error:
+        raise MatrixError(f"no results of `make test` are in {results}: {error!r}") from error
+    told = {it.get("name"): it.get("value", "") for it in suite.iter("property")}
+    if (told.get("exit"), told.get("tests")) != ("0", "not long"):
+        raise MatrixError(
+            f"{results} is not of a `make test` that has run and passed all its tests"
+        )
+    names = printed("git", "-C", str(ROOT), "ls-files", "-z").split("\0")
+    newer = [it for it in names if it and mtime(ROOT / it) > mtime(results)]
+    if newer:
+        raise MatrixError(f"{results} is older than {newer[0]}: run `make test`")
+    counts, skips = read(results)
+    return Tested(counts, skips, float(suite.get("time", 0)), told["python"], told["slurm"])
+
+
+def mtime(path: Path) -> float:
+    """When a file was written; later than all where it is gone."""
+    return path.stat().st_mtime if path.exists() else math.inf
+
+
+def without(cells: Sequence[Cell], done: Tested) -> tuple[list[Cell], Result]:
     """What is left for the interpreter that `make test` has run in, and a row for what has run."""
-    own = [it for it in cells if os.path.realpath(it.python) == os.path.realpath(BASE_PYTHON)]
+    own = [
+        cell
+        for cell in cells
+        if (os.path.realpath(cell.python), cell.slurm) == (done.python, done.slurm)
+    ]
     left = [it for it in cells if it not in own]
     if not own:
-        return left, []
+        cell = Cell(Here(), done.python, done.slurm, "CPython", MAKE_TEST)
+        faults = [f"{done.python} is not among the interpreters that were found"]
+        return left, Result(cell, Counter(), Counter(), 0, faults, missing=True)
     left.append(own[0]._replace(tier="long"))
     cell = own[0]._replace(tier=MAKE_TEST)
-    counts, skips = read(results)
-    seconds = sum(float(it.get("time", 0)) for it in ET.parse(results).iter("testsuite"))  # noqa: S314
-    return left, [Result(cell, counts, skips, seconds, faults_of(cell, counts, skips))]
+    faults = faults_of(cell, done.counts, done.skips)
+    return left, Result(cell, done.counts, done.skips, done.seconds, faults)
 
 
 def ask(place: Place, checkout: Path, *argv: str) -> str:
@@ -544,21 +591,25 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         parallel = (f"--numprocesses={options.workers}", "--dist=loadscope")
         python = sys.executable if isinstance(cell.place, Here) else "/opt/nox/bin/python"
         steps = [
-            # Compiles the tests, which each process would do for itself.
+            # Counts the tests, and compiles them, which each process would do for itself.
             (*session, "--", *chosen, "--collect-only", "-qq"),
             (*session, "-R", "--", *chosen, *parallel, f"--junitxml={folder}/results.xml"),
         ]
+        code = 0
         for step in steps:
             command = cell.place.command(checkout, [python, "-m", "nox", *step])
-            code = run(command, log, cell.place.environment(), options.timeout)
-            if code:
-                break
+            left = options.timeout + start - time.monotonic()
+            code = code or run(command, log, cell.place.environment(), left)
         seconds = time.monotonic() - start
         results = checkout / "results.xml"
         if not results.exists():
             return Result(cell, Counter(), Counter(), seconds, ["no test was run", tail(log)])
         counts, skips = read(results)
     faults = faults_of(cell, counts, skips)
+    collected = sum(map(int, COLLECTED.findall(log.read_text("utf-8", "replace"))))
+    ran = sum(counts.values())
+    if ran < collected:
+        faults.append(f"{ran} of {collected} tests ran")
     if code or faults:
         faults += [f"pytest ended with {code}", tail(log)]
     return Result(cell, counts, skips, seconds, faults)
@@ -661,19 +712,26 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names of the cells only")
     parser.add_argument("--workers", type=int, default=3, help="processes of pytest in a cell")
     parser.add_argument("--parallel", type=int, default=2, help="how many cells run at once")
-    tested = "what `make test` has left in .nox/tests.xml: its row, and its tests do not run again"
-    parser.add_argument("--tested", type=Path, metavar="XML", help=tested)
+    row = "take what `make test` has left in .nox/tests.xml as a row, and run the rest"
+    parser.add_argument("--tested", type=Path, metavar="XML", help=row)
     parser.add_argument("pytest", nargs="*", help="more options of pytest, after --")
     parser.add_argument("--timeout", type=int, default=TIMEOUT, help="seconds that a cell may take")
     options = parser.parse_args()
-    if options.tested and not options.tested.exists():
-        parser.error(f"there is no {options.tested}; `make test` writes .nox/tests.xml")
+    try:
+        re.compile(options.cells)
+        options.tested = options.tested and tested(options.tested)
+    except (re.error, MatrixError) as error:
+        parser.error(str(error))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, end)
     LOGS.mkdir(parents=True, exist_ok=True)
     with below_one_folder(), ThreadPoolExecutor(options.parallel) as pool:
         try:
             return work(pool, options)
+        except BaseException:
+            # The pool waits for its cells.
+            ALIVE.close()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -695,8 +753,8 @@ def work(pool: ThreadPoolExecutor, options: argparse.Namespace) -> int:
     def look(place: Place) -> tuple[list[Cell], list[Result], list[Future[Result]]]:
         cells, rows = cells_of(place)
         if options.tested and isinstance(place, Here):
-            cells, tested = without_tested(cells, options.tested)
-            rows = [*rows, *tested]
+            cells, row = without(cells, options.tested)
+            rows = [*rows, row]
         if options.list:
             return cells, rows, []
         chosen = [it for it in cells if re.search(options.cells, it.title)]
