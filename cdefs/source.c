@@ -398,8 +398,9 @@ static void slurmpy_take_own_pipe(void)
 	sigaddset(&pipe, SIGPIPE);
 	/* Of one that a write has brought up the kernel says that this process has sent it by
 	 * kill(). Any other is the host's, also one that a thread has sent to this one: which the
-	 * C library's sigtimedwait() would say the same of. */
-	if (syscall(SYS_rt_sigtimedwait, &pipe, &info, &at_once, (NSIG - 1) / 8) == SIGPIPE &&
+	 * C library's sigtimedwait() would say the same of. The last argument is the size of the
+	 * kernel's set of signals, which has to be exact. */
+	if (syscall(SYS_rt_sigtimedwait, &pipe, &info, &at_once, _NSIG / 8) == SIGPIPE &&
 	    (info.si_code != SI_USER || info.si_pid != getpid()))
 		raise(SIGPIPE);
 }

@@ -176,7 +176,5 @@ int slurmpy_update_job(const char *cluster, char *job, job_desc_msg_t *changes,
 int slurmpy_nodes(const char *list, int as_named, char **text, uint32_t *count,
 		  uint32_t *different);
 int slurmpy_submission_conf(slurmpy_submission_conf_t *conf);
-void slurm_free_submit_response_response_msg(submit_response_msg_t *resp);
-void slurm_free_will_run_response_msg(will_run_response_msg_t *resp);
 void slurmpy_drop_submitted(submit_response_msg_t **cell);
 void slurmpy_drop_will_run(will_run_response_msg_t **cell);

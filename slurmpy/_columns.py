@@ -40,7 +40,7 @@ def raw(
     snapshot: Snapshot | None,
     struct: str,
     fields: Iterable[Field[Any]],
-    records: list[tuple[Any, Any]] | None,
+    chosen: list[int] | list[tuple[Any, Any]] | None,
 ) -> dict[str, Array]:
     """The members that attributes read, for all records of a message.
 
@@ -48,8 +48,8 @@ def raw(
         snapshot: What owns the message; None where there is none.
         struct: Name of the C struct.
         fields: The attributes.
-        records: Pointers and owners of the records that are wanted, whose members are copied;
-            None for all of the message, without a copy.
+        chosen: The places of the records that are wanted, or pointers and owners where some are
+            of other messages; their members are copied. None is all of the message, without a copy.
 
     Returns:
         The name of each attribute to an array, which cannot be written to.
@@ -61,6 +61,8 @@ def raw(
     try:
         import numpy as np
     except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
         msg = "raw_columns() needs NumPy: pip install 'slurmpy-cffi[numpy]', or numpy itself"
         raise ModuleNotFoundError(msg, name=error.name) from None
     members = dict(ffi.typeof(struct).fields)
@@ -70,14 +72,12 @@ def raw(
             raise UnsupportedField(field.name, field.since)
         kind = members[field.member].type if field.member in members else None
         if kind is None or kind.kind != "primitive":
-            is_text = field.member in members
-            why = (
-                "no number in the record" if is_text else f"made of several members: {field.member}"
-            )
+            is_member = field.member in members
+            why = "no number in the record" if is_member else f"made of several: {field.member}"
             msg = f"{field.name} is {why}; read it from each job"
             raise ValueError(msg)
         letters = f"{_ORDER}{_letter(kind)}{ffi.sizeof(kind)}"
-        if records is None and snapshot is not None and snapshot.message.record_count:
+        if snapshot is not None and snapshot.message.record_count and _in_message(chosen):
             start = int(ffi.cast("uintptr_t", snapshot.message.job_array))
             interface = {
                 "version": 3,
@@ -87,12 +87,19 @@ def raw(
                 "data": (start + ffi.offsetof(struct, field.member), True),
             }
             column = np.asarray(_Memory(interface, snapshot))
+            if chosen is not None:
+                column = column[chosen]
         else:
-            values = [getattr(ptr, field.member) for ptr, _owner in records or ()]
-            column = np.array(values, dtype=letters)
-            column.flags.writeable = False
+            records: Any = chosen or ()
+            column = np.array([getattr(ptr, field.member) for ptr, _ in records], dtype=letters)
+        column.flags.writeable = False
         arrays[field.name] = column
     return arrays
+
+
+def _in_message(chosen: list[int] | list[tuple[Any, Any]] | None) -> bool:
+    """Whether the records are all of the message."""
+    return not chosen or isinstance(chosen[0], int)
 
 
 def _letter(kind: Any) -> str:

@@ -223,7 +223,7 @@ def exit_status(status: int) -> tuple[int | None, int | None]:
     return 0, signal
 
 
-#: What C and int() take for space, which is less than what strip() takes by itself.
+#: What C takes for space, which is less than what strip() and int() take by themselves.
 SPACE = " \t\n\r\v\f"
 
 

@@ -119,24 +119,29 @@ class _Table:
             for job_id in list(jobs):
                 yield cluster, job_id
 
-    def records(self) -> list[tuple[Any, Any]] | None:
-        """Pointer and owner of each job; None where they are the message's, all and in order."""
+    def chosen(self) -> list[int] | list[tuple[Any, Any]] | None:
+        """The place of each job in the message, or pointer and owner where some are of others.
+
+        None where they are the message's, all and in order.
+        """
         if self._clusters is None and self.snapshot:
             return None
         records: list[tuple[Any, Any]] = []
-        places: list[int | None] = []
+        places: list[int] = []
         for jobs in list(self.clusters.values()):
             for job in list(jobs.values()):
                 if isinstance(job, Job):
                     ptr, owner = job._record
-                    is_here = self.snapshot is not None and owner is self.snapshot
-                    places.append(ptr - self._array if is_here else None)
                     records.append((ptr, owner))
+                    if self.snapshot is not None and owner is self.snapshot:
+                        places.append(ptr - self._array)
                 else:
                     places.append(job)
                     records.append((self._array + job, self.snapshot))
         count = self.snapshot.message.record_count if self.snapshot else 0
-        return None if places == list(range(count)) else records
+        if len(places) < len(records):
+            return records
+        return None if places == list(range(count)) else places
 
     def names(self) -> list[str]:
         """The clusters that there are jobs of, and the one that has answered."""
@@ -1155,7 +1160,7 @@ class Jobs:
             raise ValueError(msg)
         table = self._open()
         fields = [Job.fields[name] for name in names]
-        return _columns.raw(table.snapshot, Job._struct, fields, table.records())
+        return _columns.raw(table.snapshot, Job._struct, fields, table.chosen())
 
     def to_dict(self, *, multi_cluster: bool = False) -> dict[Any, dict[Any, Any]]:
         """All attributes of all jobs.

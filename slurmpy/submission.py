@@ -813,6 +813,8 @@ class JobSubmitDescription(_Description):
             UnsupportedField: The installed Slurm lacks an attribute that is set.
             RPCError: Slurm refuses the job, or could not be asked.
             ConfigurationError: Slurm cannot be used as it is set up.
+            KeyboardInterrupt: Ctrl-C, once Slurm has answered: the job is there, unless it was
+                refused, and the logger ``slurmpy`` has its id.
 
         Example:
             >>> from slurmpy import JobSubmitDescription
@@ -861,7 +863,14 @@ class JobSubmitDescription(_Description):
         messages = _request.build([part._checked() for part in parts], parts[0].options)
         pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
         with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
-            rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
+            try:
+                rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
+            except BaseException:
+                # Ctrl-C comes through when the call has come back, and the job may be there.
+                if out[0]:
+                    number = lib.slurmpy_submitted(out[0])
+                    note(f"job {number} was submitted; its id was not given back")
+                raise
             check(rc, _refused(rc if rc >= 0 else ffi.errno))
             if not out[0]:
                 raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")

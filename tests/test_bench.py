@@ -78,7 +78,7 @@ def test_a_row_that_was_not_measured_does_not_hold(report: ModuleType) -> None:
     assert "no controller" in line
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_the_program_measures_every_row(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     options = ("--jobs", "50", "--steps", "4", "--rounds", "2", "--json", str(file))

@@ -789,6 +789,7 @@ def test_names_of_errors_are_those_of_the_headers() -> None:
     assert compiled[2017] == "ESLURM_INVALID_JOB_ID"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("development", [True, False])
 def test_a_library_where_the_loader_does_not_look(tmp_path: Path, development: bool) -> None:
     pytest.importorskip("setuptools")

@@ -1014,6 +1014,7 @@ def test_it_listens_on_loopback_whatever_the_machine_is_called(
     assert (done.returncode, done.stdout) == (0, f"{in_proc('127.0.0.1')}\n"), done.stderr
 
 
+@pytest.mark.slow
 @needs_namespaces
 def test_it_finds_a_way_without_namespaces_or_says_so(tmp_path: Path) -> None:
     fence = (sys.executable, "-c", textwrap.dedent(NO_NAMESPACES))

@@ -39,13 +39,13 @@ def run_examples(source: str) -> int:
     return int(done.stdout.split()[-2])
 
 
-@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
 def test_examples_of_a_document_give_what_it_shows(path: Path) -> None:
     assert run_examples(str(path)) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_examples_of_the_docstrings_give_what_they_show() -> None:
     assert run_examples("--docstrings") > 0
 

@@ -887,6 +887,43 @@ def test_ctrl_c_loses_no_memory(
     assert kept(jobs)
 
 
+SUBMITTING = """
+import json, logging, sys
+import slurmpy
+
+def say(what):
+    print(json.dumps(what), flush=True)
+
+logged = logging.StreamHandler(sys.stdout)
+logged.setFormatter(logging.Formatter('["%(message)s"]'))
+logging.getLogger("slurmpy").addHandler(logged)
+job = slurmpy.JobSubmitDescription(script="#!/bin/sh\\ntrue", hold=True, name="interrupted")
+slurmpy.Jobs.load()
+say("ready")
+sys.stdin.readline()
+try:
+    job.submit()
+except KeyboardInterrupt:
+    say("interrupted")
+"""
+
+
+def test_ctrl_c_during_a_submission(faulty: Faulty) -> None:
+    """The job is there, and its id is not lost."""
+    conf = faulty.variant("submitting.conf", MessageTimeout="60")
+    with Host(SUBMITTING, {**faulty.env, "SLURM_CONF": conf}) as host:
+        assert host.hear() == "ready"
+        with faulty.held_up("slurmctld"):
+            host.tell()
+            wait_for(lambda: asks(faulty.port, host.process.pid))
+            host.process.send_signal(signal.SIGINT)
+        (logged,) = host.hear()
+        assert host.hear() == "interrupted"
+    number = faulty.run("squeue", "-h", "-o", "%i", "--name=interrupted").strip()
+    faulty.run("scancel", number)
+    assert logged == f"job {number} was submitted; its id was not given back"
+
+
 #: What a program does with SIGPIPE, and what of it the kernel tells.
 DISPOSITIONS = """
 import ctypes, json, os, re, signal, sys, threading

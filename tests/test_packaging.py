@@ -60,7 +60,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_sdist_holds_what_a_build_needs(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -70,7 +70,7 @@ def test_sdist_holds_what_a_build_needs(sdist: Path) -> None:
     assert not [name for name in names if name.endswith((".so", ".pyc"))]
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_wheel_holds_the_compiled_module_and_nothing_of_the_build(wheel: Path) -> None:
     assert wheel.stat().st_size <= 1_000_000
     with zipfile.ZipFile(wheel) as archive:
@@ -94,7 +94,7 @@ def test_wheel_holds_the_compiled_module_and_nothing_of_the_build(wheel: Path) -
     assert needed == ['cffi>=1.15; platform_python_implementation == "CPython"']
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_installing_gives_a_working_package(
     checkout: Path, python: Path, slurm_cluster: LocalCluster
 ) -> None:
@@ -130,7 +130,7 @@ for call in (
 """
 
 
-@pytest.mark.slow
+@pytest.mark.once
 def test_a_major_whose_private_structs_were_not_checked(
     checkout: Path, python: Path, slurm_cluster: LocalCluster, tmp_path: Path
 ) -> None:

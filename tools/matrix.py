@@ -140,7 +140,7 @@ _janitor_reads, BUSY = os.pipe()
 #: Which tests each tier has, as pytest's marks. Each cell draws some examples of those that are
 #: endless, and others than its neighbours; `make test` draws more.
 TIERS = {
-    "functional": ("-m", "not slow and not long", "--hypothesis-profile=cell"),
+    "functional": ("-m", "not slow and not long and not once", "--hypothesis-profile=cell"),
     "slow": ("-m", "slow or long"),
     "long": ("-m", "long"),
 }
@@ -295,6 +295,7 @@ class Tree:
             if self.root.exists():
                 shutil.rmtree(self.root)
             self.root.mkdir()
+            log.unlink(missing_ok=True)
             bootstrap = ["debootstrap", "--variant=minbase", f"--include={BASE}", self.suite]
             script = f"/usr/share/debootstrap/scripts/{self.script}"
             with copied() as checkout:
