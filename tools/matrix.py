@@ -711,8 +711,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="nox -s matrix --")
     parser.add_argument("--cells", default="", help="a regular expression; see --list for names")
     parser.add_argument("--list", action="store_true", help="print the names of the cells only")
-    parser.add_argument("--workers", type=int, default=3, help="processes of pytest in a cell")
-    parser.add_argument("--parallel", type=int, default=2, help="how many cells run at once")
+    parser.add_argument("--workers", type=int, default=2, help="processes of pytest in a cell")
+    parser.add_argument("--parallel", type=int, default=3, help="how many cells run at once")
     row = "take what `make test` has left in .nox/tests.xml as a row, and run the rest"
     parser.add_argument("--tested", type=Path, metavar="XML", help=row)
     parser.add_argument("pytest", nargs="*", help="more options of pytest, after --")
