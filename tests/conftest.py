@@ -84,7 +84,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
     results = config.stash.get(xml_key, None)
     if results:
-        some = {"keyword", "deselect", "lf", "ignore", "ignore_glob", "last_failed_no_failures"}
+        some = {"keyword", "deselect", "lf", "ignore", "ignore_glob"}
         chosen = [name for name in sorted(some) if config.getoption(name, None)]
         tests = config.option.markexpr if config.args == config.getini("testpaths") else "some"
         told = {

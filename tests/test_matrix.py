@@ -197,7 +197,7 @@ def test_results_of_anything_else_are_refused(tmp_path: Path) -> None:
 def told(folder: Path, *options: str) -> dict[str, str]:
     """What our tests say of themselves."""
     xml = folder / "own.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={xml}"]
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={xml}"]
     subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     properties = ET.parse(xml).iter("property")  # noqa: S314 - pytest has just written it
     return {it.attrib["name"]: it.attrib["value"] for it in properties}
