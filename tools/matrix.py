@@ -646,7 +646,7 @@ def read(results: Path) -> tuple[Counter[str], Counter[str]]:
 def listed_for(cell: Cell) -> list[str]:
     """The reasons that the committed list has for a cell."""
     entries = nox.project.load_toml(SKIPS)["skip"]
-    title = f"{cell.slurm} {cell.name}"
+    title = f"{cell.slurm} {cell.name} {cell.tier}"
     return [
         reason
         for entry in entries
