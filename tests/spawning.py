@@ -86,21 +86,15 @@ def spawner(fork_exec: Any) -> Any:  # noqa: ANN401
                 libc.sigaddset(signals, number)
             libc.posix_spawnattr_setsigdefault(attributes, signals)
             libc.posix_spawnattr_setflags(attributes, SETSIGDEF | (SETSID if new_session else 0))
-            errors = []
             for path in executables:
-                error = libc.posix_spawn(pid, path, actions, attributes, argv, environ)
-                if not error:
+                if not libc.posix_spawn(pid, path, actions, attributes, argv, environ):
                     return int(pid[0])
-                errors.append(error)
         finally:
             libc.posix_spawn_file_actions_destroy(actions)
             libc.posix_spawnattr_destroy(attributes)
             del kept, kept_too
-        # As the child would have said it; this process is no child of its own, which subprocess
-        # finds when it waits.
-        telling = [it for it in errors if it not in {2, 20}] or errors
-        os.write(errpipe, b"OSError:%X:" % telling[0])
-        return os.getpid()
+        # It says why there is no such command.
+        return int(fork_exec(args, executables, close_fds, keep, cwd, env, *more))
 
     return spawn
 
