@@ -49,9 +49,8 @@ def tests(session: nox.Session) -> None:
 
     `nox -s tests --force-python 3.12` takes another Python; what follows `--` are pytest's options.
     """
-    # There are wheels for PyPy of older releases alone.
-    wheels = ("--only-binary=numpy", "--only-binary=hypothesis")
-    session.install(*wheels, ".", *_groups("test"))
+    # It has wheels for PyPy of its older releases alone.
+    session.install("--only-binary=numpy", ".", *_groups("test"))
     # Away from the checkout, so that what is tested is what was installed.
     session.chdir(session.create_tmp())
     # The path of nox's own TMPDIR is too long for the sockets of a cluster.
