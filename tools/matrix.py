@@ -588,7 +588,9 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
     with copied() as checkout:
         folder = cell.place.folder(checkout)
         session = ("-f", f"{folder}/noxfile.py", "-s", "tests", "--force-python", cell.python)
-        chosen = (*TIERS[cell.tier], "-p", "no:cacheprovider", *options.pytest)
+        # A test has less of the machine than by itself.
+        patient = ("-o", "timeout=300", "-p", "no:cacheprovider")
+        chosen = (*TIERS[cell.tier], *patient, *options.pytest)
         parallel = (f"--numprocesses={options.workers}", "--dist=loadscope")
         python = sys.executable if isinstance(cell.place, Here) else "/opt/nox/bin/python"
         steps = [
