@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from waiting import wait_for
 
 import slurmpy
 from slurmpy import (
@@ -107,6 +108,17 @@ class Slurm:
         # What counts down from job to job is what slurmctld gives without a plugin.
         moving += r"|(?<!\S)Priority=4294\d{6}"
         return sorted(re.sub(moving, "", text.replace(str(job), "ID")).split("\n"))
+
+    def show_both(self, ours: int, theirs: int) -> list[str]:
+        """What scontrol shows of both, once the scheduler has come to the second of them too."""
+        shown: list[list[str]] = []
+
+        def alike() -> bool:
+            shown[:] = [self.show(ours), self.show(theirs)]
+            return shown[0] == shown[1]
+
+        wait_for(alike, 20, otherwise=lambda: set(shown[0]) ^ set(shown[1]))
+        return shown[0]
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +221,7 @@ def test_changes_what_scontrol_does(
     slurm: Slurm, values: dict[str, Any], change: str, options: tuple[str, ...]
 ) -> None:
     ours, theirs = slurm.submit(*options), slurm.submit(*options)
-    before = slurm.show(ours)
-    assert before == slurm.show(theirs)
+    before = slurm.show_both(ours, theirs)
     again(lambda: Job(ours).modify(JobSubmitDescription(**values)))
     spelled = change
     if MAJOR >= "23.11":
@@ -220,9 +231,7 @@ def test_changes_what_scontrol_does(
         spelled = spelled.replace("TresBind=gpu", "TresBind=gres/gpu")
     words = re.split(r" (?=[A-Z]\w+=)", spelled)
     slurm.update("scontrol", "update", f"jobid={theirs}", *words)
-    after = slurm.show(ours)
-    assert after == slurm.show(theirs)
-    assert after != before
+    assert slurm.show_both(ours, theirs) != before
 
 
 def test_every_attribute_that_can_be_changed_has_a_row() -> None:
