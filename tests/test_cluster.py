@@ -672,8 +672,9 @@ def test_what_accounting_does_not_know_is_refused(
     else:
         kind = option.partition("=")[0].lstrip("-")
         sacctmgr(books, "add", "user", user, f"{kind}={name}")
-        if kind == "wckey":
-            # Newer majors take the last one for the default.
+        default = ("show", "user", user, "format=DefaultWCKey")
+        if kind == "wckey" and sacctmgr(books, *default) != "test\n":
+            # Some majors take the last one; 26.05 marks one twice that is set twice.
             sacctmgr(books, "modify", "user", user, "set", "defaultwckey=test")
     assert submit(books, option).startswith(shown)
 

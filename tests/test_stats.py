@@ -545,7 +545,10 @@ print(json.dumps({
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_users_job_is_refused_by_itself(tools: Other, job_id: int) -> None:
     own = tools.submit("--mem=10", "--uid=65534", "--chdir=/", "--wrap", "sleep 600")
-    wait_for(lambda: uses_memory(own))
+    wait_for(
+        lambda: uses_memory(own),
+        otherwise=lambda: tools.run("scontrol", "show", "job", str(own)),
+    )
     printed = tools.python(AS_USER, json.dumps([job_id, own]))
     found: dict[str, Any] = json.loads(printed)
     assert found["errors"] == {str(job_id): "AccessDenied"}
