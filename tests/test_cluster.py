@@ -544,7 +544,7 @@ def test_nothing_is_left_after(end: str) -> None:
     with program(text, mark) as host:
         folder = Path(line(host))
         # The shell, and the sleeps in it, below it and away from it.
-        assert len(processes(mark)) >= 5
+        wait_for(lambda: len(processes(mark)) >= 5)
         assert len(processes(folder.name)) >= 5
         assert host.stdin is not None
         host.stdin.write("\n")

@@ -483,12 +483,21 @@ def test_a_step_that_has_ended_meanwhile(tools: Other) -> None:
     job.cancel()
 
 
+def half_ended(tools: Other) -> int:
+    """A job whose step has ended on one of its two nodes, of which sstat prints nothing."""
+    mark = tools.folder / f"ended-{time.monotonic_ns()}"
+    task = f"if [ $SLURM_PROCID -gt 0 ]; then sleep 600; else touch {mark}; fi"
+    options = ("--nodes=2", "--nodelist=n1,n2", "--ntasks=2", "--mem=60")
+    number = tools.submit(*options, "--wrap", f"srun --mem=10 sh -c '{task}'; true")
+    # sstat prints nothing of one that has not begun everywhere either.
+    wait_for(mark.exists)
+    wait_for(lambda: 0 not in sstat(tools, number) and "batch" in sstat(tools, number))
+    return number
+
+
 def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Other) -> None:
     """Of which sstat prints nothing, though it runs on the others."""
-    script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
-    job = Job(tools.submit("--nodelist=n1,n2", "--ntasks=2", "--mem=60", "--wrap", script))
-    wait_for(lambda: 0 in JobSteps.load(job))
-    wait_for(lambda: 0 not in sstat(tools, job.id) and "batch" in sstat(tools, job.id))
+    job = Job(half_ended(tools))
     with pytest.raises(slurmpy.InvalidJobId, match="has ended, or has not begun, on one of its"):
         JobStep.load(job, 0).load_stats()
     job.load_stats()
@@ -624,6 +633,7 @@ def test_steps_that_are_stuck(tools: Other) -> None:
     # In this order they are asked for.
     jobs.load_steps()
     order = [job_id for job_id in JobSteps.load_all() if job_id in ids]
+    assert len(order) == 4, tools.run("scontrol", "show", "job")
     stuck, fine = order[1:3], [order[0], order[3]]
     first, second = (process(tools, rf"slurmstepd: \[{job_id}.batch\]") for job_id in stuck)
     with stopped(first), stopped(second):
@@ -636,13 +646,10 @@ def test_steps_that_are_stuck(tools: Other) -> None:
 
 def test_a_silent_node_beside_one_where_the_step_has_ended(tools: Other) -> None:
     """Which of the two is silent, libslurm does not tell; the other costs no job its figures."""
-    script = "srun --mem=10 sh -c 'if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi'; true"
-    options = ("--nodelist=n1,n2", "--ntasks=2", "--mem=60")
-    mixed = tools.submit("--nodes=2", *options, "--wrap", script)
+    mixed = half_ended(tools)
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
-    wait_for(lambda: uses_memory(fine) and 0 in JobSteps.load(mixed))
+    wait_for(lambda: uses_memory(fine))
     step = JobStep.load(mixed, 0)
-    wait_for(lambda: 0 not in sstat(tools, mixed) and "batch" in sstat(tools, mixed))
     with stopped(daemon(tools, "n2")):
         jobs = Jobs([mixed, fine])
         with pytest.warns(StatisticsWarning, match="1 of 2 jobs"):
