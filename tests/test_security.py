@@ -89,8 +89,6 @@ print(json.dumps(started))
 
 def watched(script: str, *args: object, env: dict[str, str] | None = None) -> list[list[Any]]:
     """The programs that a script starts."""
-    if not hasattr(sys, "addaudithook"):
-        pytest.skip("this Python reports nothing")
     import json
 
     done = subprocess.run(
