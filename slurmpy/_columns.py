@@ -98,7 +98,7 @@ def raw(
 
 
 def _in_message(chosen: list[int] | list[tuple[Any, Any]] | None) -> bool:
-    """Whether the records are all of the message."""
+    """Whether each of the records is in the message."""
     return not chosen or isinstance(chosen[0], int)
 
 

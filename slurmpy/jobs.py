@@ -1123,8 +1123,8 @@ class Jobs:
         of flags. Nothing is copied, unless the collection is not what one call has loaded: where
         jobs were added or taken out, or kept that slurmctld has forgotten (`frozen`).
 
-        An array is for reading only. It keeps the memory of all jobs, whatever becomes of the
-        collection: `close` does not end it.
+        An array is for reading only. Where nothing was copied, it keeps the memory of all jobs,
+        whatever becomes of the collection: `close` does not end it.
 
         Args:
             names: Attributes of `Job` that come of one number of the record.
