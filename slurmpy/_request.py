@@ -45,8 +45,12 @@ class Script:
         if self.path is None:
             found = self._text.encode("utf-8", "surrogateescape")
         else:
-            with open(self.path, "rb") as file:  # noqa: PTH123 - a bare path
-                found = file.read()
+            try:
+                with open(self.path, "rb") as file:  # noqa: PTH123 - a bare path
+                    found = file.read()
+            except FileNotFoundError as error:
+                msg = f"{error.strerror} (the text of a script begins with '#!')"
+                raise FileNotFoundError(error.errno, msg, self.path) from None
         for wrong, why in (
             (not found, "is empty"),
             (not found.strip(), "has nothing but white space"),

@@ -352,6 +352,7 @@ def test_a_slurmd_that_ends_is_reported_with_its_words(directory: Path) -> None:
     assert "NoSuchKey" in message
 
 
+@pytest.mark.slow
 def test_nodes_that_do_not_come_up_are_reported_in_time(directory: Path) -> None:
     # Unless it is told to believe slurm.conf, Slurm drains a node that has less than that says.
     conf = "SlurmdParameters=l3cache_as_socket"
@@ -405,6 +406,7 @@ def test_cancel_all_leaves_idle_nodes(cluster: LocalCluster) -> None:
     assert cluster.run("sinfo", "--noheader", "--format=%C", "-pshort") == "0/8/0/8\n"
 
 
+@pytest.mark.slow
 def test_daemons_can_be_stopped_and_started() -> None:
     with started(nodes=1, extra_conf="MessageTimeout=2") as running:
         job = running.run("sbatch", "--parsable", "--hold", "--wrap=true").strip()
@@ -425,6 +427,7 @@ def test_daemons_can_be_stopped_and_started() -> None:
             running.restart_daemon("slurmd")
 
 
+@pytest.mark.slow
 def test_a_daemon_that_dies_later_is_reported() -> None:
     with started(nodes=1, extra_conf="MessageTimeout=2") as running:
         os.kill(running.daemons["slurmctld"], signal.SIGKILL)
@@ -432,6 +435,7 @@ def test_a_daemon_that_dies_later_is_reported() -> None:
             running.wait_idle()
 
 
+@pytest.mark.slow
 def test_a_stopped_controller_does_not_hold_up_the_end() -> None:
     with started(nodes=1) as running:
         os.kill(running.daemons["slurmctld"], signal.SIGSTOP)
@@ -472,6 +476,7 @@ def test_slurmpy_is_pointed_at_it_and_back() -> None:
     """)
 
 
+@pytest.mark.slow
 def test_two_in_two_processes_do_not_disturb_each_other() -> None:
     text = """
         with LocalCluster(nodes=3) as cluster:
@@ -494,6 +499,7 @@ def test_two_in_two_processes_do_not_disturb_each_other() -> None:
             assert (each.returncode, out) == (0, ""), err
 
 
+@pytest.mark.slow
 def test_a_fork_does_not_end_its_parents_cluster() -> None:
     assert "still there" in output("""
         with LocalCluster(nodes=1) as cluster:
@@ -532,6 +538,7 @@ ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_is_left_after(end: str) -> None:
     mark = new_mark()
@@ -554,6 +561,7 @@ def test_nothing_is_left_after(end: str) -> None:
         assert not remains(folder, f"sleep\0{mark}")
 
 
+@pytest.mark.slow
 def test_nothing_is_left_after_ctrl_c() -> None:
     mark = new_mark()
     text = """
@@ -573,6 +581,7 @@ def test_nothing_is_left_after_ctrl_c() -> None:
         assert not remains(folder, mark, seconds=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_the_start_is_interrupted(
     end: signal.Signals, directory: Path
@@ -592,6 +601,7 @@ def test_nothing_is_left_when_the_start_is_interrupted(
         wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
 
 
+@pytest.mark.slow
 def test_a_guardian_that_is_told_to_end_ends_the_cluster() -> None:
     with started(nodes=1) as running:
         folder, guardian = running.folder, running._running_guardian()._process
@@ -602,6 +612,7 @@ def test_a_guardian_that_is_told_to_end_ends_the_cluster() -> None:
             running.daemons  # noqa: B018 (it is the asking that fails)
 
 
+@pytest.mark.slow
 def test_no_daemon_outlives_a_guardian_that_was_killed() -> None:
     with started(nodes=1) as running:
         folder, guardian = running.folder, running._running_guardian()._process
@@ -719,6 +730,7 @@ def test_the_database_is_its_owners_alone(books: LocalCluster) -> None:
             client.connect(str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("name", ["mariadbd", "slurmdbd"])
 def test_the_daemons_of_accounting_can_be_stopped_and_started(
@@ -740,6 +752,7 @@ def test_the_daemons_of_accounting_can_be_stopped_and_started(
     assert submit(books, f"--account={account}").startswith(f"{account} ")
 
 
+@pytest.mark.slow
 def test_the_controller_finds_accounting_again(books: LocalCluster) -> None:
     books.restart_daemon("slurmctld")
     sacctmgr(books, "add", "account", "again")
@@ -748,6 +761,7 @@ def test_the_controller_finds_accounting_again(books: LocalCluster) -> None:
     assert submit(books, "--account=again").startswith("again ")
 
 
+@pytest.mark.slow
 def test_a_slurmdbd_that_ends_is_reported(books: LocalCluster) -> None:
     books.stop_daemon("slurmdbd")
     conf = books.folder / "slurmdbd.conf"
@@ -905,6 +919,7 @@ def test_an_ordinary_user_can_run_it(*, accounting: bool) -> None:
     assert out == f"{os.getuid()} {os.getuid()}\n{user.pw_uid} {user.pw_uid}\n"
 
 
+@pytest.mark.slow
 def test_it_runs_where_python_is_embedded_and_signals_are_ignored() -> None:
     output("""
         sys.executable = "/usr/sbin/embedder"
@@ -924,6 +939,7 @@ def test_it_runs_where_python_is_embedded_and_signals_are_ignored() -> None:
     """)
 
 
+@pytest.mark.slow
 def test_without_a_python_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     from slurmpy.testing import _programs
 

@@ -220,6 +220,7 @@ def test_wait(queue: Queue, command: str, state: str, code: int) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_wait_while_the_controller_restarts(slurm_cluster: LocalCluster, queue: Queue) -> None:
     number = queue.submit("--wrap=sleep 3")
     job = Job(number)

@@ -506,6 +506,7 @@ def test_a_step_that_has_ended_on_one_of_its_nodes(tools: Other) -> None:
     job.cancel()
 
 
+@pytest.mark.slow
 def test_steps_that_end_all_the_time(tools: Other) -> None:
     """One of them is asked for just when it ends, sooner or later."""
     script = "while true; do srun --mem=10 true; done"
@@ -584,6 +585,7 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     stuck = tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600")
@@ -625,6 +627,7 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     Jobs([fine, stuck]).cancel()
 
 
+@pytest.mark.slow
 def test_steps_that_are_stuck(tools: Other) -> None:
     """Their node answers for other steps, which are asked for after them."""
     ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(4)]
@@ -644,6 +647,7 @@ def test_steps_that_are_stuck(tools: Other) -> None:
     jobs.cancel()
 
 
+@pytest.mark.slow
 def test_a_silent_node_beside_one_where_the_step_has_ended(tools: Other) -> None:
     """Which of the two is silent, libslurm does not tell; the other costs no job its figures."""
     mixed = half_ended(tools)
