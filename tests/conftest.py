@@ -35,7 +35,7 @@ if platform.python_implementation() == "PyPy":
 # What a machine does beside it decides how long an example takes.
 settings.register_profile("slurmpy", deadline=None)
 #: For the cells of the matrix: each draws other examples.
-settings.register_profile("cell", deadline=None, max_examples=20)
+settings.register_profile("cell", deadline=None, max_examples=10)
 settings.load_profile("slurmpy")
 
 

@@ -1,8 +1,9 @@
 """A long life in one process: does one thing again and again, and says what memory it takes.
 
 ``python tests/run_soak.py WHAT LEAK_EVERY JOB_ID`` reads lines ``ROUNDS SAMPLES`` and answers each
-with resident memory in kB, as often as wanted. Each LEAK_EVERY-th round loses what it was given, by
-which tests show that a leak is seen; 0 loses nothing.
+with resident memory in kB, as often as wanted; after a line ``compiled`` PyPy compiles nothing
+more. Each LEAK_EVERY-th round loses what it was given, by which tests show that a leak is seen; 0
+loses nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ def resident() -> int:
     found = re.search(r"^VmRSS:\s*(\d+) kB$", status, re.MULTILINE)
     assert found
     return int(found[1])
+
+
+def stop_compiling() -> None:
+    """PyPy runs what it has compiled, and compiles nothing more."""
+    import pypyjit  # type: ignore[import-not-found]  # PyPy's own
+
+    pypyjit.set_param("off")
+    # Nor does it branch off what there is.
+    pypyjit.set_param("trace_eagerness=1000000000")
 
 
 def loads(number: int, leak: bool, _job_id: int) -> None:
@@ -110,6 +120,9 @@ def main(what: str, leak_every: int, job_id: int) -> None:
     action: Callable[[int, bool, int], None] = globals()[what]
     number = 0
     for line in sys.stdin:
+        if line == "compiled\n":
+            stop_compiling()
+            continue
         rounds, samples = map(int, line.split())
         found = []
         for sample in range(samples):
