@@ -737,14 +737,13 @@ def test_the_mapping() -> None:
 
 
 def test_copies_of_a_step_own_their_data(running: Running) -> None:
-    step = JobStep.load(running.plain, 0)
-    values = step.to_dict()
-    steps = JobSteps.load(running.plain)
+    step, steps = JobStep.load(running.plain, 0), JobSteps.load(running.plain)
+    # Of different moments.
+    values = [step.to_dict(), step.to_dict(), steps[0].to_dict()]
     copies = [copy.copy(step), again(step), again(steps)[0]]
     del step, steps
-    for other in copies:
-        assert other.to_dict() == values
-        assert sampled(other).max_resident_memory
+    assert [other.to_dict() for other in copies] == values
+    assert all(sampled(other).max_resident_memory for other in copies)
 
 
 # ---- distributions ----
