@@ -15,7 +15,7 @@ from slurmpy.testing import LocalCluster, LocalClusterError
 
 __all__ = ["cluster", "run", "submit", "wait_for"]
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 ADVICE = """
 To go on in a REPL, with a cluster of your own:

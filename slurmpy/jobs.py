@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import pwd
 import threading
 import time
@@ -46,6 +47,22 @@ _MISSING: Any = _Missing()
 _CLOSED = "the collection was closed: load a new one with slurmpy.Jobs.load()"
 _SHOWN = 10
 
+# For what the tables do, which is little: one for all, as a child of fork() has to have it anew.
+# Signal handlers of the host may come back while their thread is inside.
+_lock = threading.RLock()
+#: How many times over this process is a child of fork().
+_forks = 0
+
+
+def _after_fork() -> None:
+    """A child of fork() cannot wait for threads that it does not have."""
+    global _lock, _forks
+    _lock = threading.RLock()
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
 
 class _Table:
     """The jobs of a collection, by cluster and id.
@@ -54,15 +71,13 @@ class _Table:
     collection costs what the call costs, and a `Job` is made when it is wanted.
     """
 
-    __slots__ = ("_array", "_closed", "_clusters", "_lock", "_made", "_steps", "snapshot")
+    __slots__ = ("_array", "_clusters", "_made", "_steps", "closed", "snapshot")
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
         self._array: Any = snapshot.message.job_array if snapshot else None
         self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
-        # Signal handlers of the host may come back while their thread is inside.
-        self._lock = threading.RLock()
-        self._closed = False
+        self.closed = False
         #: The jobs that closing ends: those that the collection has made. By identity.
         self._made: dict[int, Job] = {}
         #: The steps of all jobs, for those that are made from now on.
@@ -73,14 +88,14 @@ class _Table:
         """Cluster to id to job, or to its place in the message."""
         clusters = self._clusters
         if clusters is None:
-            with self._lock:
+            with _lock:
                 clusters = self._clusters
                 if clusters is None:
                     clusters = self._clusters = self._index()
         # Jobs that were named before the local cluster's name was known.
         local = _local()
         if local and "" in clusters:
-            with self._lock:
+            with _lock:
                 clusters.setdefault(local, {}).update(clusters.pop("", {}))
         return clusters
 
@@ -101,8 +116,8 @@ class _Table:
         job = jobs[job_id]
         if isinstance(job, Job):
             return job
-        with self._lock:
-            if self._closed:
+        with _lock:
+            if self.closed:
                 raise ClosedError(_CLOSED)
             job = jobs[job_id]
             if not isinstance(job, Job):
@@ -158,7 +173,7 @@ class _Table:
     def enter_steps(self, steps: AllSteps) -> None:
         """Gives each job of the cluster that has answered its steps."""
         cluster = steps.owner.cluster or ""
-        with self._lock:
+        with _lock:
             if self.snapshot and self.snapshot.cluster == cluster:
                 self._steps = steps
             jobs = list(self.clusters.get(cluster, {}).values())
@@ -173,8 +188,8 @@ class _Table:
     def add(self, cluster: str, job: Job, *, made: bool = False) -> None:
         """Enters a job, in place of one with the same id; closing ends it if it was made here."""
         clusters = self.clusters
-        with self._lock:
-            if self._closed:
+        with _lock:
+            if self.closed:
                 raise ClosedError(_CLOSED)
             jobs = clusters.setdefault(cluster, {})
             before = jobs.get(job._id)
@@ -187,7 +202,7 @@ class _Table:
     def take(self, jobs: dict[int, Job | int], job_id: int) -> Job:
         """Takes a job out; it stays readable when the collection is closed."""
         job = self.job(jobs, job_id)
-        with self._lock:
+        with _lock:
             self._made.pop(id(job), None)
             del jobs[job_id]
         return job
@@ -222,9 +237,12 @@ class _Table:
         return table
 
     def close(self) -> None:
-        """Lets go of the message, for the jobs too that were made of it."""
-        with self._lock:
-            self._closed = True
+        """Lets go of the message, for the jobs too that were made of it.
+
+        Who closes it a second time does it all again, so that it is closed when either comes back.
+        """
+        with _lock:
+            self.closed = True
             made = list(self._made.values())
         for job in made:
             close(job)
@@ -267,10 +285,10 @@ class Jobs:
     __slots__ = (
         "__weakref__",
         "_changed",
+        "_forks",
         "_kept",
         "_names",
         "_reloading",
-        "_replacing",
         "_show",
         "_stats",
         "_table",
@@ -294,7 +312,7 @@ class Jobs:
         self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
         self._uid: int | None = None
         self._reloading = threading.RLock()
-        self._replacing = threading.RLock()
+        self._forks = _forks
         self._stats: JobStatistics | None = None
         if jobs is not None:
             self.update(jobs)
@@ -367,7 +385,7 @@ class Jobs:
             >>> jobs.reload() is jobs
             True
         """
-        with self._reloading:
+        with self._one_at_a_time():
             table = self._open()
             # A collection that was frozen may lack what an unchanged queue has.
             thawed = self._kept and not self.frozen
@@ -717,15 +735,21 @@ class Jobs:
     def _open(self) -> _Table:
         """The table, or an error where the collection was closed."""
         table = self._table
-        if table is None:
+        if table is None or table.closed:
             raise ClosedError(_CLOSED)
         return table
 
-    def _replace(self, table: _Table) -> None:
+    def _replace(self, fresh: _Table) -> None:
         """Has another table from now on, unless it was closed meanwhile."""
-        with self._replacing:
+        with _lock:
             self._open()
-            self._table = table
+            self._table = fresh
+
+    def _one_at_a_time(self) -> threading.RLock:
+        """What a reload holds, for which others wait."""
+        if self._forks != _forks:
+            self._reloading, self._forks = threading.RLock(), _forks
+        return self._reloading
 
     def close(self) -> None:
         """Ends the use of the collection.
@@ -742,11 +766,13 @@ class Jobs:
             >>> name
             'sleeper'
         """
-        # Whoever comes second waits until it is closed.
-        with self._replacing:
-            table, self._table = self._table, None
-            if table is not None:
-                table.close()
+        # Nothing takes the place of a table that was closed, and until all of it is, the table
+        # stays, for whoever comes second.
+        while (table := self._table) is not None:
+            table.close()
+            with _lock:
+                if self._table is table:
+                    self._table = None
 
     def __enter__(self) -> Jobs:  # noqa: PYI034 - Self is not in Python 3.9
         """The collection itself."""

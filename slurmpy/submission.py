@@ -865,19 +865,21 @@ class JobSubmitDescription(_Description):
         with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
             try:
                 rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
+                check(rc, _refused(rc if rc >= 0 else ffi.errno))
+                if not out[0]:
+                    check(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
+                job_id: int = lib.slurmpy_submitted(out[0])
+                parts[0].message = _text(out[0].job_submit_user_msg)
+                if parts[0].message:
+                    note(f"job {job_id}: {parts[0].message}")
+            except RPCError:
+                raise
             except BaseException:
                 # Ctrl-C comes through when the call has come back, and the job may be there.
                 if out[0]:
                     number = lib.slurmpy_submitted(out[0])
                     note(f"job {number} was submitted; its id was not given back")
                 raise
-            check(rc, _refused(rc if rc >= 0 else ffi.errno))
-            if not out[0]:
-                raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
-            job_id: int = lib.slurmpy_submitted(out[0])
-            parts[0].message = _text(out[0].job_submit_user_msg)
-        if parts[0].message:
-            note(f"job {job_id}: {parts[0].message}")
         return job_id
 
     def dry_run(self) -> Forecast:

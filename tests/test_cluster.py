@@ -150,10 +150,8 @@ def new_mark() -> str:
 # What it starts.
 
 
-def test_it_is_ready_within_ten_seconds() -> None:
-    start = time.monotonic()
+def test_it_is_ready() -> None:
     with started() as running:
-        assert time.monotonic() - start < 10
         assert running.run("sinfo", "--noheader", "--format=%D %T %P") == "2 idle debug*\n"
         assert sorted(running.daemons) == ["munged", "slurmctld", "slurmd-n1", "slurmd-n2"]
         assert sorted(running.ports) == ["slurmctld", "slurmd-n1", "slurmd-n2"]
@@ -332,11 +330,11 @@ def directory() -> Iterator[Path]:
 
 
 def failure(**options: Any) -> str:  # noqa: ANN401 (whatever LocalCluster takes)
-    """What a cluster says that does not start, which has to be soon."""
+    """What a cluster says that does not start, before the time for that is over."""
     start = time.monotonic()
     with pytest.raises(LocalClusterError) as caught, started(**options):
         pass
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < options.get("timeout", 25) + 5
     return str(caught.value)
 
 
@@ -356,8 +354,8 @@ def test_a_slurmd_that_ends_is_reported_with_its_words(directory: Path) -> None:
 def test_nodes_that_do_not_come_up_are_reported_in_time(directory: Path) -> None:
     # Unless it is told to believe slurm.conf, Slurm drains a node that has less than that says.
     conf = "SlurmdParameters=l3cache_as_socket"
-    message = failure(memory=10**8, extra_conf=conf, timeout=2, directory=directory)
-    assert message.startswith("the nodes are not idle after 2 s")
+    message = failure(memory=10**8, extra_conf=conf, timeout=8, directory=directory)
+    assert message.startswith("the nodes are not idle after 8 s")
     assert "\nslurmd-n2: " in message
 
 
@@ -598,7 +596,7 @@ def test_nothing_is_left_when_the_start_is_interrupted(
             time.sleep(wait)
             host.send_signal(end)
             host.communicate(timeout=60)
-        wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
+        wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()])
 
 
 @pytest.mark.slow
@@ -606,7 +604,7 @@ def test_a_guardian_that_is_told_to_end_ends_the_cluster() -> None:
     with started(nodes=1) as running:
         folder, guardian = running.folder, running._running_guardian()._process
         guardian.terminate()
-        assert guardian.wait(timeout=5) == 0
+        assert guardian.wait(timeout=60) == 0
         assert not remains(folder, folder.name)
         with pytest.raises(LocalClusterError, match="guardian process is gone"):
             running.daemons  # noqa: B018 (it is the asking that fails)
@@ -619,7 +617,7 @@ def test_no_daemon_outlives_a_guardian_that_was_killed() -> None:
         pids = set(running.daemons.values())
         guardian.kill()
         guardian.wait()
-        wait_for(lambda: not pids & set(processes(folder.name)), 5)
+        wait_for(lambda: not pids & set(processes(folder.name)))
     assert not folder.exists()
 
 
@@ -644,9 +642,7 @@ def submit(running: LocalCluster, *options: str) -> str:
 
 
 def test_with_accounting_its_user_can_submit_at_once() -> None:
-    start = time.monotonic()
     with started(accounting=True, nodes=1) as running:
-        assert time.monotonic() - start < 20
         assert submit(running) == "test normal *test"
         assert [*running.daemons] == ["mariadbd", "munged", "slurmdbd", "slurmctld", "slurmd-n1"]
         assert sorted(running.ports) == ["slurmctld", "slurmd-n1", "slurmdbd"]
@@ -809,7 +805,7 @@ def test_nothing_of_accounting_is_left_when_the_start_is_interrupted(directory: 
             time.sleep(wait)
             host.kill()
             host.communicate(timeout=60)
-        wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()], 5)
+        wait_for(lambda: not processes(str(directory)) and not [*directory.iterdir()])
 
 
 @pytest.mark.slow
@@ -819,7 +815,7 @@ def test_no_database_outlives_a_guardian_that_was_killed() -> None:
         pids = set(running.daemons.values())
         guardian.kill()
         guardian.wait()
-        wait_for(lambda: not pids & set(processes(folder.name)), 5)
+        wait_for(lambda: not pids & set(processes(folder.name)))
     assert not folder.exists()
 
 
@@ -927,15 +923,15 @@ def test_it_runs_where_python_is_embedded_and_signals_are_ignored() -> None:
             signal.signal(signum, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
         os.umask(0o077)
-        with LocalCluster(nodes=1) as cluster:
+        with LocalCluster(nodes=1, extra_conf="KillWait=60") as cluster:
             job = cluster.run("sbatch", "--parsable", "--wrap=sleep 1000").strip()
             while "RUNNING" not in cluster.run("squeue", "-h", "-o%T"):
                 time.sleep(0.05)
             begin = time.monotonic()
             cluster.run("scancel", job)
             cluster.wait_idle()
-            # SIGTERM has ended it, not the SIGKILL that follows after two seconds.
-            assert time.monotonic() - begin < 1.5
+            # SIGTERM has ended it, not the SIGKILL that follows after a minute.
+            assert time.monotonic() - begin < 30
     """)
 
 

@@ -221,26 +221,34 @@ def test_wait(queue: Queue, command: str, state: str, code: int) -> None:
 
 
 @pytest.mark.slow
-def test_wait_while_the_controller_restarts(slurm_cluster: LocalCluster, queue: Queue) -> None:
-    number = queue.submit("--wrap=sleep 3")
+def test_wait_while_the_controller_restarts(
+    slurm_cluster: LocalCluster, queue: Queue, tmp_path: Path
+) -> None:
+    number = queue.submit(f"--wrap=until [ -e {tmp_path}/end ]; do sleep 0.1; done")
     job = Job(number)
+
+    def asked() -> int:
+        return calls(slurm_cluster).get("REQUEST_JOB_INFO_SINGLE", 0)
+
     with ThreadPoolExecutor(1) as pool:
+        before = asked()
         waiting = pool.submit(job.wait, 90)
-        # It has asked, and is going to ask again.
-        time.sleep(0.5)
+        # It has had an answer, and is going to ask again.
+        wait_for(lambda: asked() > before + 1)
         slurm_cluster.stop_daemon("slurmctld")
         with pytest.raises(ControllerUnreachable):
             Job(number).wait()
         assert not waiting.done()
         slurm_cluster.start_daemon("slurmctld")
+        (tmp_path / "end").touch()
         assert waiting.result() is job
     assert job.state == "COMPLETED"
 
 
-def test_wait_until_nothing_is_left(queue: Queue) -> None:
-    number = queue.submit("--wrap=trap '' TERM; while :; do sleep 0.1; done")
-    wait_for(lambda: queue.state(number) == "RUNNING")
-    time.sleep(0.5)  # for the trap
+def test_wait_until_nothing_is_left(queue: Queue, tmp_path: Path) -> None:
+    trapping = f"trap '' TERM; touch {tmp_path}/ready; while :; do sleep 0.1; done"
+    number = queue.submit(f"--wrap={trapping}")
+    wait_for((tmp_path / "ready").exists)
     job = Job(number)
     job.cancel()
     wait_for(lambda: "COMPLETING" in queue.state(number))

@@ -197,12 +197,14 @@ def test_results_of_anything_else_are_refused(tmp_path: Path) -> None:
 def told(folder: Path, *options: str) -> dict[str, str]:
     """What our tests say of themselves."""
     xml = folder / "own.xml"
-    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={xml}"]
+    no_cache = ("-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-q", *no_cache, f"--junitxml={xml}"]
     subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     properties = ET.parse(xml).iter("property")  # noqa: S314 - pytest has just written it
     return {it.attrib["name"]: it.attrib["value"] for it in properties}
 
 
+@pytest.mark.timeout(300)
 def test_our_tests_say_what_was_chosen_of_them(tmp_path: Path) -> None:
     own = ("-k", "test_spaces_are_as_in_c_no_such", "--numprocesses=2")
     assert told(tmp_path, "-m", "not long", *own)["tests"] == "not long keyword"

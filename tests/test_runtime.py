@@ -449,9 +449,10 @@ def test_interrupt_of_a_trial_comes_through(conf: Callable[..., Path]) -> None:
         silent.listen()
         path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="30")
         answer = run(
-            "import signal\n"
-            "signal.setitimer(signal.ITIMER_REAL, 1)\n"
+            # What takes long comes before the alarm.
+            "import signal, slurmpy\n"
             "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+            "signal.setitimer(signal.ITIMER_REAL, 1)\n"
             + ASK.replace("except Exception", "except BaseException"),
             path,
         )
@@ -608,7 +609,7 @@ def test_fork_while_a_thread_is_inside_a_call(
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="5")
+        path = conf(SlurmctldPort=str(silent.getsockname()[1]), MessageTimeout="30")
         answer = run(
             """
             import json, os, sys, threading, time
@@ -631,21 +632,24 @@ def test_fork_while_a_thread_is_inside_a_call(
                 slurmpy.init(sys.argv[1])
                 slurmpy.Jobs.load()
                 os._exit(0)
-            deadline = time.monotonic() + 4
+            deadline = time.monotonic() + 25
             status = (0, None)
             while status[0] == 0 and time.monotonic() < deadline:
                 status = os.waitpid(pid, os.WNOHANG)
                 time.sleep(0.05)
             if status[0] == 0:
                 os.kill(pid, 9)
-            thread.join()
-            print(json.dumps({"status": status[1], "ended": status[0] == pid}))
+            found = {"ended": status[0] == pid, "status": status[1], "inside": thread.is_alive()}
+            print(json.dumps(found), flush=True)
+            os._exit(0)
             """,
             slurm_cluster.conf,
             path,
         )
     assert answer["ended"]
     assert answer["status"] == 0
+    # The thread was inside all the time.
+    assert answer["inside"]
 
 
 @pytest.mark.parametrize("state", ["as it was", "away", "out of reach", "changed"])

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from conftest import Other
 
 MIB = 2**20
-#: What the interpreter that a task runs in may hold beside that, in MiB.
-INTERPRETER = 60 if sys.implementation.name == "cpython" else 200
 NODES = ("n1", "n2", "n3")
 TASKS_PER_NODE = 2
 
@@ -64,6 +62,16 @@ EXTREMES = {
     "max_virtual_memory": (3, "map", MIB),
     "min_cpu_time": (4, "cpu", 1),
     "max_disk_read": (5, "read", MIB),
+}
+
+#: What the interpreter that a task runs in may add to each; PyPy holds more.
+MORE = {
+    "cpu": 5,
+    "hold": (60 if sys.implementation.name == "cpython" else 200) * MIB,
+    "map": 150 * MIB,
+    "read": 2 * MIB,
+    "write": 2 * MIB,
+    "pages": 5000,
 }
 
 TASK = """
@@ -156,10 +164,10 @@ def process(tools: Other, command: str) -> int:
             ["pgrep", "-f", command], capture_output=True, text=True, check=False
         ).stdout.split()
         found[:] = [int(pid) for pid in pids if is_ours(tools, int(pid))]
-        return bool(found)
+        # Before it becomes another program, a child has the command line of its parent.
+        return len(found) == 1
 
-    wait_for(is_there)
-    assert len(found) == 1
+    wait_for(is_there, otherwise=lambda: str(found))
     return found[0]
 
 
@@ -311,9 +319,7 @@ def test_the_step_is_what_its_tasks_did(
         assert getattr(found, f"{name}_task") == task
         assert getattr(found, f"{name}_node") == NODES[task // TASKS_PER_NODE]
         most = LOADS[task][what] * unit
-        # What Python itself maps; PyPy takes more.
-        more = (150 if what == "map" else INTERPRETER) * MIB
-        assert int(most * 0.9) <= getattr(found, name) <= most + more, name
+        assert int(most * 0.9) <= getattr(found, name) <= most + MORE[what], name
     for name in ("page_faults", "resident_memory", "virtual_memory", "disk_read", "disk_write"):
         assert 0 < getattr(found, f"avg_{name}") < getattr(found, f"max_{name}"), name
     for what in ("read", "write"):
@@ -486,11 +492,11 @@ def test_a_step_that_has_ended_meanwhile(tools: Other) -> None:
 def half_ended(tools: Other) -> int:
     """A job whose step has ended on one of its two nodes, of which sstat prints nothing."""
     mark = tools.folder / f"ended-{time.monotonic_ns()}"
-    task = f"if [ $SLURM_PROCID -gt 0 ]; then sleep 600; else touch {mark}; fi"
+    task = f"touch {mark}-$SLURM_PROCID; if [ $SLURM_PROCID -gt 0 ]; then sleep 600; fi"
     options = ("--nodes=2", "--nodelist=n1,n2", "--ntasks=2", "--mem=60")
     number = tools.submit(*options, "--wrap", f"srun --mem=10 sh -c '{task}'; true")
     # sstat prints nothing of one that has not begun everywhere either.
-    wait_for(mark.exists)
+    wait_for(lambda: all(Path(f"{mark}-{task}").exists() for task in (0, 1)))
     wait_for(lambda: 0 not in sstat(tools, number) and "batch" in sstat(tools, number))
     return number
 
@@ -512,12 +518,12 @@ def test_steps_that_end_all_the_time(tools: Other) -> None:
     script = "while true; do srun --mem=10 true; done"
     job_ids = [tools.submit("--mem=100", "--wrap", script) for _ in range(2)]
     wait_for(lambda: all("batch" in Job.load(job_id).steps for job_id in job_ids))
-    seen = set()
-    deadline = time.monotonic() + 8
+    seen: set[tuple[int, int | str]] = set()
+    began = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         jobs = Jobs(job_ids)
-        while time.monotonic() < deadline:
+        while time.monotonic() < began + (8 if len(seen) > 10 else 90):
             assert jobs.load_stats().errors == {}
             seen |= {(job.id, step) for job in jobs.values() for step in job.steps}
     assert len(seen) > 10
@@ -607,16 +613,16 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
         assert set(jobs[stuck].stats.errors) == {"batch", "extern"}
 
         start = time.monotonic()
-        with pytest.warns(StatisticsWarning, match="n1, n2, n3 did not all answer within 1 s"):
-            jobs.load_stats(timeout=1)
-        assert 0.9 < time.monotonic() - start < 5
+        with pytest.warns(StatisticsWarning, match="n1, n2, n3 did not all answer within 4 s"):
+            jobs.load_stats(timeout=4)
+        assert 3.9 < time.monotonic() - start < 30
         check_silent(jobs, {job_id, stuck})
         assert jobs.stats.resident_memory == jobs[fine].stats.resident_memory > 0
 
         start = time.monotonic()
         with pytest.raises(slurmpy.NodeUnreachable, match=f"of job {job_id}: ") as raised:
             Job(job_id).load_stats(timeout=1)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30
         assert isinstance(raised.value, ConnectionError)
         with pytest.raises(slurmpy.NodeUnreachable, match="no answer from n3: ") as raised:
             JobStep.load(stuck, "batch").load_stats()
@@ -862,9 +868,11 @@ from slurmpy.testing import LocalCluster
 folder = pathlib.Path("/sys/cray/pm_counters")
 folder.mkdir(parents=True)
 
+enough = threading.Event()
+
 def consume():
     joules = 0
-    while True:
+    while not enough.is_set():
         joules += 25
         (folder / "new").write_text(f"{joules} J\\n")
         (folder / "new").rename(folder / "energy")
@@ -883,8 +891,11 @@ with LocalCluster(nodes=2, cpus=4, extra_conf=lines) as cluster:
         before = cluster.run("sstat", "--allsteps", *columns, f"--jobs={job.id}")
         energy = job.load_stats().consumed_energy
         after = cluster.run("sstat", "--allsteps", *columns, f"--jobs={job.id}")
-        if before == after and len(job.steps) == 2 and energy >= 500:
+        if enough.is_set() and before == after and len(job.steps) == 2:
             break
+        # What goes on could not be looked at twice in one moment.
+        if energy >= 500:
+            enough.set()
     steps = {str(name): step.stats.consumed_energy for name, step in job.steps.items()}
     print(json.dumps([before.split(), energy, steps]))
 """
@@ -911,7 +922,7 @@ def test_energy(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=110,
     )
     assert run.returncode == 0, run.stderr
     rows, energy, steps = json.loads(run.stdout)

@@ -61,7 +61,7 @@ BASE = "ca-certificates,python3,python3-venv,pypy3,pypy3-venv,pypy3-dev,make"
 NOX = "nox[uv]"
 
 #: For how many seconds a command may run, and how many lines of its log are shown if it fails.
-TIMEOUT = 1500
+TIMEOUT = 2400
 TAIL = 60
 
 #: Variables of the environment that a tree has too: how pip and apt reach what they need.
@@ -487,8 +487,7 @@ def tested(results: Path) -> Tested:
         raise MatrixError(
             f"{results} is not of a `make test` that has run and passed all its tests"
         )
-    names = printed("git", "-C", str(ROOT), "ls-files", "-z").split("\0")
-    newer = [it for it in names if it and mtime(ROOT / it) > mtime(results)]
+    newer = [it for it in listed() if mtime(ROOT / it) > mtime(results)]
     if newer:
         raise MatrixError(f"{results} is older than {newer[0]}: run `make test`")
     counts, skips = read(results)
@@ -556,13 +555,17 @@ def temporary() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def listed() -> list[str]:
+    """The files of the checkout, but for those that git ignores."""
+    command = ("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others")
+    return [name for name in printed(*command, "--exclude-standard").split("\0") if name]
+
+
 @contextlib.contextmanager
 def copied() -> Iterator[Path]:
     """The files of the checkout in a folder of their own, as a build writes into it."""
-    listed = ("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others")
-    names = printed(*listed, "--exclude-standard").split("\0")
     with temporary() as folder:
-        for name in filter(None, names):
+        for name in listed():
             source, target = ROOT / name, folder / name
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -601,7 +604,7 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         code = 0
         for step in steps:
             command = cell.place.command(checkout, [python, "-m", "nox", *step])
-            left = options.timeout + start - time.monotonic()
+            left = max(0, options.timeout + start - time.monotonic())
             code = code or run(command, log, cell.place.environment(), left)
         seconds = time.monotonic() - start
         results = checkout / "results.xml"
@@ -611,7 +614,7 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
     faults = faults_of(cell, counts, skips)
     collected = sum(map(int, COLLECTED.findall(log.read_text("utf-8", "replace"))))
     ran = sum(counts.values())
-    if ran < collected:
+    if not collected or ran < collected:
         faults.append(f"{ran} of {collected} tests ran")
     if code or faults:
         faults += [f"pytest ended with {code}", tail(log)]

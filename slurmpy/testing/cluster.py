@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -581,11 +581,17 @@ class LocalCluster:
                 return client.connect_ex(str(self.folder / "munge.socket")) == 0
         if name == "mariadbd":
             return greets(f"{self.folder}/mariadb/socket")
-        # A connection would tell as well, and have the daemon log an error about it. The kernel
-        # writes the bytes of an address as one number of the machine.
-        address = int.from_bytes(socket.inet_aton(self._place.address), sys.byteorder)
-        listening = f" {address:08X}:{self._place.ports[name]:04X} 00000000:0000 0A "
-        return listening in Path("/proc/net/tcp").read_text(encoding="ascii")
+        # A connection would tell as well, and have the daemon log an error about it. An address can
+        # be had beside others who have it and allow that, until one of them listens.
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._place.address, self._place.ports[name]))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                return True
+        return False
 
     def _idle(self) -> bool:
         nodes = self.run("scontrol", "--oneliner", "show", "nodes", timeout=self._timeout)
