@@ -102,12 +102,18 @@ class Slurm:
 
     def show(self, job: int | str) -> list[str]:
         """What scontrol shows of a job, without what differs between any two."""
-        text = self.run("scontrol", "show", "job", "-d", str(job))
+        text = self.run("scontrol", "show", "job", "-d", str(job)).replace(str(job), "ID")
+        # It becomes eligible when the scheduler comes to it.
+        text = re.sub(
+            r"(?<=EligibleTime=)\d+",
+            lambda it: "now" if abs(int(it[0]) - time.time()) < 3600 else it[0],
+            text,
+        )
         moving = r"(?<!\S)(?:SubmitTime|AccrueTime|LastSchedEval|EndTime|Reason|Scheduler)=\S*"
         moving += r"|(?<!\S)SLUID=\S*"
         # What counts down from job to job is what slurmctld gives without a plugin.
         moving += r"|(?<!\S)Priority=4294\d{6}"
-        return sorted(re.sub(moving, "", text.replace(str(job), "ID")).split("\n"))
+        return sorted(re.sub(moving, "", text).split("\n"))
 
     def show_both(self, ours: int, theirs: int) -> list[str]:
         """What scontrol shows of both, once the scheduler has come to the second of them too."""
