@@ -322,6 +322,61 @@ def test_the_table_is_readable_at_100_columns_and_is_markdown(
     assert [line.split("|")[-2].strip() for line in body] == ["ok", "FAILED", "MISSING"]
 
 
+NOXFILE = """
+import sys
+import nox
+
+@nox.session(venv_backend="none")
+def tests(session):
+    session.run(sys.executable, "-m", "pytest", *session.posargs, "tests")
+"""
+UNSTABLE = """
+from pathlib import Path
+import pytest
+
+@pytest.mark.parametrize("n", range(NUMBER))
+def test_fails(n):
+    mark = Path(f"mark-{n}")
+    there = mark.exists()
+    mark.touch()
+    assert there and PASSES
+
+def test_passes(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "passes", "state", "failed"),
+    [(2, True, "ok, 2 again", 0), (2, False, "FAILED", 2), (4, True, "FAILED", 4)],
+)
+def test_what_fails_beside_others_is_run_again_by_itself(  # noqa: PLR0913, PLR0917 - fixtures
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    number: int,
+    passes: bool,
+    state: str,
+    failed: int,
+) -> None:
+    project = tmp_path / "project"
+    (project / "tests").mkdir(parents=True)
+    (project / "noxfile.py").write_text(NOXFILE)
+    unstable = UNSTABLE.replace("NUMBER", str(number)).replace("PASSES", str(passes))
+    (project / "tests" / "test_unstable.py").write_text(unstable)
+    (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    subprocess.run(["git", "init", "--quiet", project], check=True)
+    monkeypatch.setattr(matrix, "ROOT", project)
+    monkeypatch.setattr(matrix, "LOGS", tmp_path)
+    monkeypatch.setitem(matrix.TIERS, "functional", ("-o", "markers=slow"))
+    found = matrix.run_cell(cell(), argparse.Namespace(workers=2, timeout=100, pytest=[]))
+    assert found.state == state, found.faults
+    assert (found.counts["failed"], sum(found.counts.values())) == (failed, number + 1)
+    again = [f"tests/test_unstable.py::test_fails[{n}]" for n in range(number)]
+    assert sorted(found.again) == (again if passes and not failed else [])
+    assert all(
+        name in "".join(matrix.table([found], matrix.box.MARKDOWN)[1]) for name in found.again
+    )
+
+
 # Commands, and what ends them
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "slurmpy-cffi"
-LOGS = ROOT / ".nox" / "matrix"
+LOGS = ROOT / ".nox" / "cells"
 SKIPS = ROOT / "tests" / "skips.toml"
 
 #: Other Debians than this machine's, for the Slurm that they have; and the script of debootstrap's
@@ -402,6 +402,12 @@ class Cell(NamedTuple):
 COLLECTED = re.compile(r"(?m)^\S+\.py: (\d+)$")
 
 
+#: How pytest names at its end what has not passed.
+NAMED = re.compile(r"(?m)^(?:FAILED|ERROR) (?:\.\./)*(\S+)")
+#: So many of a cell are run again, by themselves.
+FEW = 3
+
+
 class Result(NamedTuple):
     """What came of a cell."""
 
@@ -413,11 +419,15 @@ class Result(NamedTuple):
     #: What makes it fail, if it does.
     faults: list[str]
     missing: bool = False
+    #: The tests that failed beside other cells, and passed by themselves.
+    again: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
         """What the table says of it."""
-        return "MISSING" if self.missing else "FAILED" if self.faults else "ok"
+        if self.missing or self.faults:
+            return "MISSING" if self.missing else "FAILED"
+        return f"ok, {len(self.again)} again" if self.again else "ok"
 
 
 class Found(NamedTuple):
@@ -592,8 +602,7 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         folder = cell.place.folder(checkout)
         session = ("-f", f"{folder}/noxfile.py", "-s", "tests", "--force-python", cell.python)
         # A test has less of the machine than by itself.
-        patient = ("-o", "timeout=300", "-p", "no:cacheprovider")
-        chosen = (*TIERS[cell.tier], *patient, *options.pytest)
+        chosen = (*TIERS[cell.tier], "-o", "timeout=300", *options.pytest)
         parallel = (f"--numprocesses={options.workers}", "--dist=loadscope")
         python = sys.executable if isinstance(cell.place, Here) else "/opt/nox/bin/python"
         steps = [
@@ -601,24 +610,37 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
             (*session, "--", *chosen, "--collect-only", "-qq"),
             (*session, "-R", "--", *chosen, *parallel, f"--junitxml={folder}/results.xml"),
         ]
-        code = 0
-        for step in steps:
+
+        def nox_run(step: Sequence[str]) -> int:
             command = cell.place.command(checkout, [python, "-m", "nox", *step])
             left = max(0, options.timeout + start - time.monotonic())
-            code = code or run(command, log, cell.place.environment(), left)
-        seconds = time.monotonic() - start
-        results = checkout / "results.xml"
+            return run(command, log, cell.place.environment(), left)
+
+        code = nox_run(steps[0]) or nox_run(steps[1])
+        results, again = checkout / "results.xml", checkout / "again.xml"
         if not results.exists():
+            seconds = time.monotonic() - start
             return Result(cell, Counter(), Counter(), seconds, ["no test was run", tail(log)])
         counts, skips = read(results)
+        text = log.read_text("utf-8", "replace")
+        collected, ran = sum(map(int, COLLECTED.findall(text))), sum(counts.values())
+        names: tuple[str, ...] = ()
+        if code and 0 < counts["failed"] <= FEW:
+            failed = ("--last-failed", "--last-failed-no-failures=none")
+            code = nox_run(
+                (*session, "-R", "--", *chosen, *failed, f"--junitxml={folder}/again.xml")
+            )
+            if not code and again.exists() and read(again)[0] == {"passed": counts["failed"]}:
+                names = tuple(dict.fromkeys(NAMED.findall(text)))
+                counts += Counter(passed=counts["failed"])
+                del counts["failed"]
+        seconds = time.monotonic() - start
     faults = faults_of(cell, counts, skips)
-    collected = sum(map(int, COLLECTED.findall(log.read_text("utf-8", "replace"))))
-    ran = sum(counts.values())
     if not collected or ran < collected:
         faults.append(f"{ran} of {collected} tests ran")
     if code or faults:
         faults += [f"pytest ended with {code}", tail(log)]
-    return Result(cell, counts, skips, seconds, faults)
+    return Result(cell, counts, skips, seconds, faults, again=names)
 
 
 def faults_of(cell: Cell, counts: Mapping[str, int], skips: Mapping[str, int]) -> list[str]:
@@ -693,7 +715,9 @@ def table(results: Sequence[Result], kind: box.Box) -> tuple[Table, str]:
             ", ".join(reasons) or "0",
             *(f"{result.seconds:.0f}", result.state),
         )
-    return shown, "\n".join(f"- [{number}] {reason}" for reason, number in numbers.items())
+    again = [f"- again: {name}, {it.cell.title}" for it in results for name in it.again]
+    skips = [f"- [{number}] {reason}" for reason, number in numbers.items()]
+    return shown, "\n".join([*again, *skips])
 
 
 def show(results: Sequence[Result], options: argparse.Namespace) -> None:
@@ -753,7 +777,8 @@ def work(pool: ThreadPoolExecutor, options: argparse.Namespace) -> int:
         *_, cell = waiting.get()
         result = result_of(cell, options)
         head = f"{cell.title}: {dict(result.counts)} in {result.seconds:.0f} s"
-        print("\n".join([head, *result.faults]), flush=True)
+        again = [f"passed when it was run again: {name}" for name in result.again]
+        print("\n".join([head, *again, *result.faults]), flush=True)
         return result
 
     def look(place: Place) -> tuple[list[Cell], list[Result], list[Future[Result]]]:
