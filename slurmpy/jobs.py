@@ -123,10 +123,19 @@ class _Table:
             if not isinstance(job, Job):
                 ptr = self._array + job
                 # The record's own id, whatever number that is equal to it was asked for.
-                job = jobs[job_id] = Job._at(ptr, self.snapshot, ptr.job_id)
-                job._steps = self._steps
-                self._made[id(job)] = job
+                made = Job._at(ptr, self.snapshot, ptr.job_id)
+                made._steps = self._steps
+                self._made[id(made)] = made
+                # Last, as others find it without the lock.
+                job = jobs[job_id] = made
+            self._end_if_closed(job)
         return job
+
+    def _end_if_closed(self, job: Job) -> None:
+        """What a signal handler has closed in the meantime does not come back."""
+        if self.closed:
+            close(job)
+            raise ClosedError(_CLOSED)
 
     def entries(self) -> Iterator[tuple[str, int]]:
         """Cluster and id of every job."""
@@ -195,14 +204,18 @@ class _Table:
             before = jobs.get(job._id)
             if before is not job:
                 self._made.pop(id(before), None)
-            jobs[job._id] = job
             if made:
                 self._made[id(job)] = job
+            jobs[job._id] = job
+            if made:
+                self._end_if_closed(job)
 
     def take(self, jobs: dict[int, Job | int], job_id: int) -> Job:
         """Takes a job out; it stays readable when the collection is closed."""
-        job = self.job(jobs, job_id)
         with _lock:
+            job = self.job(jobs, job_id)
+            if self.closed:
+                raise ClosedError(_CLOSED)
             self._made.pop(id(job), None)
             del jobs[job_id]
         return job
@@ -392,6 +405,7 @@ class Jobs:
             before = None if self._changed or thawed else table.snapshot
             snapshot = self._ask(before)
             if snapshot is None:
+                self._open()
                 before.now = time.time()  # type: ignore[union-attr]  # it was asked with its time
                 return self
             fresh = _Table(snapshot)
@@ -465,8 +479,9 @@ class Jobs:
         """
         from slurmpy.steps import load_all_steps
 
-        table = self._open()
-        table.enter_steps(load_all_steps())
+        self._open()
+        steps = load_all_steps()
+        self._open().enter_steps(steps)
         self._stats = None
 
     def load_stats(
@@ -742,14 +757,20 @@ class Jobs:
     def _replace(self, fresh: _Table) -> None:
         """Has another table from now on, unless it was closed meanwhile."""
         with _lock:
-            self._open()
-            self._table = fresh
+            before, self._table = self._table, fresh
+            # Looked at afterwards, as a signal handler may close it in between.
+            if before is not None and not before.closed:
+                return
+            self._table = before
+        fresh.close()
+        raise ClosedError(_CLOSED)
 
     def _one_at_a_time(self) -> threading.RLock:
         """What a reload holds, for which others wait."""
-        if self._forks != _forks:
-            self._reloading, self._forks = threading.RLock(), _forks
-        return self._reloading
+        with _lock:
+            if self._forks != _forks:
+                self._reloading, self._forks = threading.RLock(), _forks
+            return self._reloading
 
     def close(self) -> None:
         """Ends the use of the collection.
@@ -766,13 +787,15 @@ class Jobs:
             >>> name
             'sleeper'
         """
-        # Nothing takes the place of a table that was closed, and until all of it is, the table
-        # stays, for whoever comes second.
-        while (table := self._table) is not None:
-            table.close()
-            with _lock:
-                if self._table is table:
-                    self._table = None
+        with _lock:
+            table = self._table
+            if table is None:
+                return
+            # From now on, no other takes its place.
+            table.closed = True
+        # Until all of it is closed the table stays, for whoever comes second.
+        table.close()
+        self._table = None
 
     def __enter__(self) -> Jobs:  # noqa: PYI034 - Self is not in Python 3.9
         """The collection itself."""
@@ -790,14 +813,21 @@ class Jobs:
 
     # ---- the mapping ----
 
-    def _find(self, key: Key) -> tuple[dict[int, Job | int], int]:
-        """The jobs of the cluster that a key means, and the id; KeyError where it is not there."""
+    def _find(self, key: Key) -> tuple[_Table, dict[int, Job | int], int]:
+        """The table, the jobs of the cluster that a key means, and the id.
+
+        The table is the caller's to use: a reload in another thread has another one, in which the
+        places in the message are others too.
+
+        Raises:
+            KeyError: The job is not there.
+        """
         table = self._open()
         cluster, job_id = key if _is_pair(key) else (table.home(), key)
         jobs = table.clusters.get(cluster, {})
         if job_id not in jobs:
             raise KeyError(key)
-        return jobs, job_id
+        return table, jobs, job_id
 
     if TYPE_CHECKING:
 
@@ -812,7 +842,8 @@ class Jobs:
             if key not in self._open().names():
                 raise KeyError(key)
             return ClusterJobs(self, key)
-        return self._open().job(*self._find(key))
+        table, jobs, job_id = self._find(key)
+        return table.job(jobs, job_id)
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a job, given as job, as id, or as cluster and id; or a cluster."""
@@ -960,7 +991,8 @@ class Jobs:
 
     def __delitem__(self, key: Key) -> None:
         """Takes out a job."""
-        self._open().take(*self._find(key))
+        table, jobs, job_id = self._find(key)
+        table.take(jobs, job_id)
         self._changed = True
 
     def pop(self, key: Key, default: Any = _MISSING) -> Any:
@@ -979,13 +1011,14 @@ class Jobs:
             slurmpy.Job(1)
         """
         try:
-            place = self._find(key)
+            table, jobs, job_id = self._find(key)
+            job = table.take(jobs, job_id)
         except KeyError:
             if default is _MISSING:
                 raise
             return default
         self._changed = True
-        return self._open().take(*place)
+        return job
 
     def popitem(self) -> tuple[int, Job]:
         """Takes out the last job and gives its id and it.
@@ -998,10 +1031,12 @@ class Jobs:
             >>> Jobs("1").popitem()
             (1, slurmpy.Job(1))
         """
-        for jobs in reversed(list(self._open().clusters.values())):
+        table = self._open()
+        for jobs in reversed(list(table.clusters.values())):
             for job_id in reversed(list(jobs)):
+                job = table.take(jobs, job_id)
                 self._changed = True
-                return job_id, self._open().take(jobs, job_id)
+                return job_id, job
         msg = "the collection is empty"
         raise KeyError(msg)
 
@@ -1108,7 +1143,7 @@ class Jobs:
     def __repr__(self) -> str:
         """The jobs, cut short where there are many."""
         table = self._table
-        if table is None:
+        if table is None or table.closed:
             return "slurmpy.Jobs(closed)"
         shown = [f"{i}: slurmpy.Job({i})" for (_, i), _ in zip(table.entries(), range(_SHOWN))]
         if len(table) > _SHOWN:

@@ -863,6 +863,7 @@ class JobSubmitDescription(_Description):
         messages = _request.build([part._checked() for part in parts], parts[0].options)
         pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
         with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
+            rc = None
             try:
                 rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
                 check(rc, _refused(rc if rc >= 0 else ffi.errno))
@@ -872,11 +873,9 @@ class JobSubmitDescription(_Description):
                 parts[0].message = _text(out[0].job_submit_user_msg)
                 if parts[0].message:
                     note(f"job {job_id}: {parts[0].message}")
-            except RPCError:
-                raise
             except BaseException:
                 # Ctrl-C comes through when the call has come back, and the job may be there.
-                if out[0]:
+                if out[0] and not rc:
                     number = lib.slurmpy_submitted(out[0])
                     note(f"job {number} was submitted; its id was not given back")
                 raise

@@ -223,6 +223,54 @@ def test_close_that_is_interrupted(crowd: Crowd, monkeypatch: pytest.MonkeyPatch
     assert not any(can_be_read(job, "name") for job in some)
 
 
+def test_closed_while_a_job_is_made(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signal handler of the host may do it."""
+    jobs = Jobs.load()
+    message = message_of(jobs)
+    made, make = [], Job._at
+
+    def closing(*args: Any) -> Job:  # noqa: ANN401 - whatever it takes
+        jobs.close()
+        made.append(make(*args))
+        return made[0]
+
+    monkeypatch.setattr(Job, "_at", closing)
+    with pytest.raises(slurmpy.ClosedError):
+        jobs[crowd.ids[0]]
+    monkeypatch.undo()
+    assert is_closed(made.pop())
+    assert freed(message)
+
+
+TAKES: dict[str, Callable[[Jobs, int], Job]] = {
+    "get": lambda jobs, number: jobs[number],
+    "pop": lambda jobs, number: jobs.pop(number),
+    "popitem": lambda jobs, _: jobs.popitem()[1],
+}
+
+
+@pytest.mark.parametrize("take", TAKES)
+def test_a_job_is_taken_while_it_is_reloaded(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, take: str
+) -> None:
+    """By one answer of Slurm's: in the next, its place may be another job's."""
+    number = crowd.ids[-1]
+    jobs, other = Jobs.load(), Jobs.load()
+    table, opened = other._table, Jobs._open
+    assert table
+    for records in table.clusters.values():
+        records.update(zip(list(records), range(len(records) - 1, -1, -1)))
+
+    def reloaded(self: Jobs) -> Any:  # noqa: ANN401 - it is internal
+        before = opened(self)
+        self._table = table
+        return before
+
+    monkeypatch.setattr(Jobs, "_open", reloaded)
+    job = TAKES[take](jobs, number)
+    assert job.id == number
+
+
 FORKED = """
 import os, signal, threading, warnings
 # Which it is about.

@@ -658,7 +658,9 @@ NAMES = [f"{name}-{i}" for i, (name, *_) in enumerate(ROWS)]
 @pytest.mark.parametrize("values", [values for _, values, _ in ROWS], ids=NAMES)
 def test_to_sbatch(slurm: Slurm, values: dict[str, Any]) -> None:
     job = JobSubmitDescription(**{"script": str(slurm.script), "hold": True, **values})
+    before = dict(job._values)
     command = job.to_sbatch()
+    assert job._values == before
     assert command[0] == "sbatch"
     assert command[-1] == str(slurm.script)
     theirs = Seen(slurm, slurm.sbatch(*command[1:]))

@@ -402,10 +402,11 @@ class Cell(NamedTuple):
 COLLECTED = re.compile(r"(?m)^\S+\.py: (\d+)$")
 
 
-#: How pytest names at its end what has not passed.
-NAMED = re.compile(r"(?m)^(?:FAILED|ERROR) (?:\.\./)*(\S+)")
-#: So many of a cell are run again, by themselves.
+#: So many tests of a cell are run again, by themselves, where nothing worse has happened.
 FEW = 3
+WORSE = re.compile(
+    r"crashed while running|node down|from pytest-timeout|INTERNALERROR|Fatal Python error"
+)
 
 
 class Result(NamedTuple):
@@ -625,13 +626,14 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> Result:
         text = log.read_text("utf-8", "replace")
         collected, ran = sum(map(int, COLLECTED.findall(text))), sum(counts.values())
         names: tuple[str, ...] = ()
-        if code and 0 < counts["failed"] <= FEW:
+        if code and 0 < counts["failed"] <= FEW and not WORSE.search(text):
             failed = ("--last-failed", "--last-failed-no-failures=none")
             code = nox_run(
                 (*session, "-R", "--", *chosen, *failed, f"--junitxml={folder}/again.xml")
             )
-            if not code and again.exists() and read(again)[0] == {"passed": counts["failed"]}:
-                names = tuple(dict.fromkeys(NAMED.findall(text)))
+            wanted = outcomes(results)["failed"]
+            if not code and again.exists() and outcomes(again) == {"passed": wanted}:
+                names = tuple(wanted)
                 counts += Counter(passed=counts["failed"])
                 del counts["failed"]
         seconds = time.monotonic() - start
@@ -650,23 +652,35 @@ def faults_of(cell: Cell, counts: Mapping[str, int], skips: Mapping[str, int]) -
     return [*unexpected(cell, skips), *failed, *none]
 
 
+def outcome(test: ET.Element) -> str:
+    """Whether a test has passed, failed or was skipped."""
+    if test.find("failure") is not None or test.find("error") is not None:
+        return "failed"
+    return "passed" if test.find("skipped") is None else "skipped"
+
+
+def outcomes(results: Path) -> dict[str, list[str]]:
+    """Which tests passed, failed and were skipped."""
+    found: dict[str, list[str]] = {}
+    for test in ET.parse(results).iter("testcase"):  # noqa: S314 - pytest has just written it
+        name = f"{test.get('classname')}::{test.get('name')}"
+        found.setdefault(outcome(test), []).append(name)
+    return {kind: sorted(names) for kind, names in found.items()}
+
+
 def read(results: Path) -> tuple[Counter[str], Counter[str]]:
     """How many tests passed, failed and were skipped, and for what reasons."""
     counts: Counter[str] = Counter()
     skips: Counter[str] = Counter()
     for test in ET.parse(results).iter("testcase"):  # noqa: S314 - pytest has just written it
+        counts[outcome(test)] += 1
         skipped = test.find("skipped")
-        if test.find("failure") is not None or test.find("error") is not None:
-            counts["failed"] += 1
-        elif skipped is not None:
-            counts["skipped"] += 1
+        if skipped is not None and outcome(test) == "skipped":
             reason = skipped.get("message", "")
             if reason == "collection skipped":
                 # A whole module: file, line and reason, as Python writes a tuple.
                 reason = ast.literal_eval(skipped.text or "")[2].removeprefix("Skipped: ")
             skips[reason] += 1
-        else:
-            counts["passed"] += 1
     return counts, skips
 
 
