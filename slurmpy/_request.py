@@ -438,11 +438,9 @@ def _limits(conf: Any) -> dict[str, str]:
 
 def _circumstances(values: Values, name: str | None, conf: Any) -> dict[str, str]:
     """The variables that say where a job comes from and what was asked for."""
-    import socket
-
     found = {
         "SLURM_SUBMIT_DIR": _here(),
-        "SLURM_SUBMIT_HOST": socket.gethostname(),
+        "SLURM_SUBMIT_HOST": os.uname().nodename,
         "SLURM_PRIO_PROCESS": str(os.getpriority(os.PRIO_PROCESS, 0)),
         "SLURM_UMASK": _umask(values.get("environment")),
     }
