@@ -128,7 +128,7 @@ class _Table:
                 self._made[id(made)] = made
                 # Last, as others find it without the lock.
                 job = jobs[job_id] = made
-            self._end_if_closed(job)
+                self._end_if_closed(made)
         return job
 
     def _end_if_closed(self, job: Job) -> None:
