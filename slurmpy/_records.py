@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     #: A member of a struct that owns its memory, as Python holds it.
     Member = Union[int, float, bytes, list[bytes], dict[str, "Member"]]
 
-__all__ = ["Record", "Snapshot", "cell", "closed", "load_message", "snapshot", "take"]
+__all__ = [
+    "Record",
+    "Snapshot",
+    "cell",
+    "closed",
+    "is_closed",
+    "load_message",
+    "snapshot",
+    "take",
+]
 
 
 class Snapshot:
@@ -150,6 +159,11 @@ _CLOSED = (Closed(), None)
 def closed(record: Record) -> None:
     """Lets go of a record's memory; its attributes raise from then on."""
     record._record = _CLOSED
+
+
+def is_closed(record: Record) -> bool:
+    """Whether a record's collection was closed."""
+    return record._record is _CLOSED
 
 
 class Record:

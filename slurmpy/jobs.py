@@ -12,7 +12,7 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 from slurmpy import _control, _convert, _runtime
 from slurmpy._convert import Unlimited
 from slurmpy._ffi import ffi, lib
-from slurmpy._records import Snapshot, cell, load_message
+from slurmpy._records import Snapshot, cell, is_closed, load_message
 from slurmpy.errors import ClosedError, SlurmError, check, said
 from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 
@@ -47,17 +47,13 @@ _MISSING: Any = _Missing()
 _CLOSED = "the collection was closed: load a new one with slurmpy.Jobs.load()"
 _SHOWN = 10
 
-# For what the tables do, which is little: one for all, as a child of fork() has to have it anew.
-# Signal handlers of the host may come back while their thread is inside.
-_lock = threading.RLock()
 #: How many times over this process is a child of fork().
 _forks = 0
 
 
 def _after_fork() -> None:
     """A child of fork() cannot wait for threads that it does not have."""
-    global _lock, _forks
-    _lock = threading.RLock()
+    global _forks
     _forks += 1
 
 
@@ -69,37 +65,45 @@ class _Table:
 
     Those of the controller's message are known by their place in it until they are asked for: a
     collection costs what the call costs, and a `Job` is made when it is wanted.
+
+    There is no lock: a signal handler or a finalizer of the host may use the collection while its
+    own thread is in here. Each change is one step of a dict, and who comes second finds it.
     """
 
-    __slots__ = ("_array", "_clusters", "_made", "_steps", "closed", "snapshot")
+    __slots__ = ("_array", "_index", "_lent", "_made", "_steps", "changed", "closed", "snapshot")
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
         self._array: Any = snapshot.message.job_array if snapshot else None
-        self._clusters: dict[str, dict[int, Job | int]] | None = None if snapshot else {}
+        #: The one index, once somebody has made it.
+        self._index: dict[None, dict[str, dict[int, Job | int]]] = {} if snapshot else {None: {}}
+        #: Whether there are other jobs than in the message.
+        self.changed = snapshot is None
         self.closed = False
-        #: The jobs that closing ends: those that the collection has made. By identity.
+        #: The jobs that closing ends: those that were made of the message, by place, ...
         self._made: dict[int, Job] = {}
+        #: ... and those on the memory of another, by identity.
+        self._lent: dict[int, Job] = {}
         #: The steps of all jobs, for those that are made from now on.
         self._steps: AllSteps | None = None
 
     @property
     def clusters(self) -> dict[str, dict[int, Job | int]]:
         """Cluster to id to job, or to its place in the message."""
-        clusters = self._clusters
+        clusters = self._index.get(None)
         if clusters is None:
-            with _lock:
-                clusters = self._clusters
-                if clusters is None:
-                    clusters = self._clusters = self._index()
+            clusters = self._index.setdefault(None, self._indexed())
         # Jobs that were named before the local cluster's name was known.
         local = _local()
-        if local and "" in clusters:
-            with _lock:
-                clusters.setdefault(local, {}).update(clusters.pop("", {}))
+        if local and (unnamed := clusters.get("")) is not None:
+            # The same dict under its name, into which another thread may be entering a job.
+            named = clusters.setdefault(local, unnamed)
+            if named is not unnamed:
+                named.update(unnamed)
+            clusters.pop("", None)
         return clusters
 
-    def _index(self) -> dict[str, dict[int, Job | int]]:
+    def _indexed(self) -> dict[str, dict[int, Job | int]]:
         if self.snapshot is None:
             return {}
         array = self._array
@@ -107,32 +111,32 @@ class _Table:
         return {self.snapshot.cluster or "": {array[i].job_id: i for i in range(count)}}
 
     def __len__(self) -> int:
-        if self._clusters is None and self.snapshot:
+        if not self._index and self.snapshot:
             return int(self.snapshot.message.record_count)
-        return sum(map(len, self.clusters.values()))
+        return sum(map(len, list(self.clusters.values())))
 
     def job(self, jobs: dict[int, Job | int], job_id: int) -> Job:
         """A job of one cluster's, made where that was not done before."""
-        job = jobs[job_id]
-        if isinstance(job, Job):
-            return job
-        with _lock:
-            if self.closed:
-                raise ClosedError(_CLOSED)
-            job = jobs[job_id]
-            if not isinstance(job, Job):
-                ptr = self._array + job
-                # The record's own id, whatever number that is equal to it was asked for.
-                made = Job._at(ptr, self.snapshot, ptr.job_id)
-                made._steps = self._steps
-                self._made[id(made)] = made
-                # Last, as others find it without the lock.
-                job = jobs[job_id] = made
-                self._end_if_closed(made)
+        entry = jobs[job_id]
+        if isinstance(entry, Job):
+            return entry
+        job = self._made.get(entry)
+        if job is None:
+            job = self._made.setdefault(entry, self._at(entry))
+            # Those that were loaded since it was made.
+            job._steps = self._steps
+            self._end_if_closed(job)
+        return job
+
+    def _at(self, place: int) -> Job:
+        """A job of the message."""
+        ptr = self._array + place
+        job = Job._at(ptr, self.snapshot, ptr.job_id)
+        job._steps = self._steps
         return job
 
     def _end_if_closed(self, job: Job) -> None:
-        """What a signal handler has closed in the meantime does not come back."""
+        """What was closed in the meantime does not come back."""
         if self.closed:
             close(job)
             raise ClosedError(_CLOSED)
@@ -148,76 +152,90 @@ class _Table:
 
         None where they are the message's, all and in order.
         """
-        if self._clusters is None and self.snapshot:
+        # A job that was loaded again by itself is in a message of its own.
+        again = {
+            place: job._record
+            for place, job in list(self._made.items())
+            if job._record[1] is not self.snapshot
+        }
+        if not self._index and self.snapshot and not again:
             return None
-        records: list[tuple[Any, Any]] = []
-        places: list[int] = []
-        for jobs in list(self.clusters.values()):
-            for job in list(jobs.values()):
-                if isinstance(job, Job):
-                    ptr, owner = job._record
-                    records.append((ptr, owner))
-                    if self.snapshot is not None and owner is self.snapshot:
-                        places.append(ptr - self._array)
-                else:
-                    places.append(job)
-                    records.append((self._array + job, self.snapshot))
-        count = self.snapshot.message.record_count if self.snapshot else 0
-        if len(places) < len(records):
-            return records
-        return None if places == list(range(count)) else places
+        entries = [entry for jobs in list(self.clusters.values()) for entry in list(jobs.values())]
+        if not again and self.snapshot and not any(isinstance(entry, Job) for entry in entries):
+            every = list(range(self.snapshot.message.record_count))
+            return None if entries == every else entries  # type: ignore[return-value]
+        return [
+            entry._record
+            if isinstance(entry, Job)
+            else again.get(entry) or (self._array + entry, self.snapshot)
+            for entry in entries
+        ]
 
     def names(self) -> list[str]:
         """The clusters that there are jobs of, and the one that has answered."""
         answered = self.snapshot.cluster if self.snapshot else None
-        return [name for name, jobs in self.clusters.items() if jobs or name == answered]
+        return [name for name, jobs in list(self.clusters.items()) if jobs or name == answered]
 
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Cluster and job of every entry; those that are taken out on the way are passed over."""
         for cluster, jobs in list(self.clusters.items()):
             for job_id in list(jobs):
-                if job_id in jobs:
-                    yield cluster, self.job(jobs, job_id)
+                try:
+                    job = self.job(jobs, job_id)
+                except KeyError:
+                    continue
+                yield cluster, job
 
     def enter_steps(self, steps: AllSteps) -> None:
         """Gives each job of the cluster that has answered its steps."""
         cluster = steps.owner.cluster or ""
-        with _lock:
-            if self.snapshot and self.snapshot.cluster == cluster:
-                self._steps = steps
-            jobs = list(self.clusters.get(cluster, {}).values())
-            for job in jobs:
-                if isinstance(job, Job):
-                    job._steps, job._stats = steps, None
+        found = [job for job in list(self.clusters.get(cluster, {}).values()) if type(job) is Job]
+        if self.snapshot and self.snapshot.cluster == cluster:
+            self._steps = steps
+            found += list(self._made.values())
+        for job in found:
+            job._steps, job._stats = steps, None
 
-    def has_made(self, job: Job) -> bool:
+    def owns(self, entry: Job | int) -> bool:
         """Whether closing ends the job."""
-        return id(job) in self._made
+        return not isinstance(entry, Job) or id(entry) in self._lent
 
-    def add(self, cluster: str, job: Job, *, made: bool = False) -> None:
-        """Enters a job, in place of one with the same id; closing ends it if it was made here."""
-        clusters = self.clusters
-        with _lock:
-            if self.closed:
-                raise ClosedError(_CLOSED)
-            jobs = clusters.setdefault(cluster, {})
-            before = jobs.get(job._id)
-            if before is not job:
-                self._made.pop(id(before), None)
-            if made:
-                self._made[id(job)] = job
-            jobs[job._id] = job
-            if made:
-                self._end_if_closed(job)
+    def add(self, cluster: str, job: Job, *, lent: bool = False) -> None:
+        """Enters a job, in place of one with the same id; closing ends it if it is on loan."""
+        if self.closed:
+            raise ClosedError(_CLOSED)
+        jobs = self.clusters.setdefault(cluster, {})
+        before = jobs.get(job._id)
+        if job is (self._made.get(before) if isinstance(before, int) else before):
+            return
+        self.changed = True
+        if lent:
+            self._lent[id(job)] = job
+        jobs[job._id] = job
+        if isinstance(before, int):
+            self._made.pop(before, None)
+        else:
+            self._lent.pop(id(before), None)
+        if lent:
+            self._end_if_closed(job)
 
     def take(self, jobs: dict[int, Job | int], job_id: int) -> Job:
-        """Takes a job out; it stays readable when the collection is closed."""
-        with _lock:
-            job = self.job(jobs, job_id)
-            if self.closed:
-                raise ClosedError(_CLOSED)
-            self._made.pop(id(job), None)
-            del jobs[job_id]
+        """Takes a job out; it stays readable when the collection is closed.
+
+        Raises:
+            KeyError: It is not there, or another thread has taken it.
+        """
+        # Before it is gone: what Ctrl-C loses here, the next reload brings again.
+        self.changed = True
+        entry = jobs.pop(job_id)
+        if isinstance(entry, Job):
+            self._lent.pop(id(entry), None)
+            job = entry
+        else:
+            made: Job | None = self._made.pop(entry, None)
+            job = self._at(entry) if made is None else made
+        if self.closed:
+            raise ClosedError(_CLOSED)
         return job
 
     def home(self) -> str:
@@ -225,28 +243,31 @@ class _Table:
         local = _local()
         if self.clusters.get(local):
             return local
-        return next((name for name, jobs in self.clusters.items() if jobs), local)
+        return next((name for name, jobs in list(self.clusters.items()) if jobs), local)
 
     @staticmethod
     def lend(cluster: str, job: Job, borrower: _Table) -> None:
         """Enters a job into another table, as one of its own on the same memory."""
-        ptr, owner = job._record
-        if owner is None:
+        if is_closed(job):
+            raise ClosedError(_CLOSED)
+        if job._record[1] is None:
             borrower.add(cluster or _local(), job)
         else:
-            lent = Job._at(ptr, owner, job._id)
-            lent._steps, lent._stats = job._steps, job._stats
-            borrower.add(cluster, lent, made=True)
+            borrower.add(cluster, _lent(job), lent=True)
 
     def copy(self) -> _Table:
         """Another table over the same message."""
         table = _Table(self.snapshot)
         table._steps = self._steps
-        table._clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
-        for cluster, jobs in list(table._clusters.items()):
-            for job in list(jobs.values()):
-                if isinstance(job, Job) and self.has_made(job):
-                    self.lend(cluster, job, table)
+        clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
+        table._index[None] = clusters
+        # What they know of themselves: their statistics, and what they have loaded again.
+        table._made = {place: _lent(job) for place, job in list(self._made.items())}
+        for cluster, jobs in list(clusters.items()):
+            for entry in list(jobs.values()):
+                if isinstance(entry, Job) and self.owns(entry):
+                    self.lend(cluster, entry, table)
+        table.changed = self.changed
         return table
 
     def close(self) -> None:
@@ -254,11 +275,19 @@ class _Table:
 
         Who closes it a second time does it all again, so that it is closed when either comes back.
         """
-        with _lock:
-            self.closed = True
-            made = list(self._made.values())
-        for job in made:
+        self.closed = True
+        for job in (*list(self._made.values()), *list(self._lent.values())):
             close(job)
+
+
+def _lent(job: Job) -> Job:
+    """Another job on the same memory, for another collection."""
+    if is_closed(job):
+        raise ClosedError(_CLOSED)
+    ptr, owner = job._record
+    lent = Job._at(ptr, owner, job._id)
+    lent._steps, lent._stats = job._steps, job._stats
+    return lent
 
 
 class Jobs:
@@ -297,8 +326,7 @@ class Jobs:
 
     __slots__ = (
         "__weakref__",
-        "_changed",
-        "_forks",
+        "_closed",
         "_kept",
         "_names",
         "_reloading",
@@ -319,13 +347,13 @@ class Jobs:
         """See the class."""
         self.frozen = frozen
         self._table: _Table | None = _Table()
-        self._changed = True
+        self._closed = False
         self._kept = False
         self._names = False
         self._show = lib.SHOW_ALL | lib.SHOW_DETAIL | lib.SHOW_LOCAL
         self._uid: int | None = None
-        self._reloading = threading.RLock()
-        self._forks = _forks
+        #: What a reload holds, anew in each child of fork().
+        self._reloading: dict[int, threading.RLock] = {}
         self._stats: JobStatistics | None = None
         if jobs is not None:
             self.update(jobs)
@@ -372,7 +400,6 @@ class Jobs:
         )
         snapshot = jobs._ask()
         jobs._table = _Table(snapshot)
-        jobs._changed = False
         return jobs
 
     def reload(self) -> Jobs:
@@ -398,11 +425,11 @@ class Jobs:
             >>> jobs.reload() is jobs
             True
         """
-        with self._one_at_a_time():
+        with self._reloading.setdefault(_forks, threading.RLock()):
             table = self._open()
             # A collection that was frozen may lack what an unchanged queue has.
             thawed = self._kept and not self.frozen
-            before = None if self._changed or thawed else table.snapshot
+            before = None if table.changed or thawed else table.snapshot
             snapshot = self._ask(before)
             if snapshot is None:
                 self._open()
@@ -411,9 +438,9 @@ class Jobs:
             fresh = _Table(snapshot)
             if self.frozen:
                 self._keep(table, fresh)
+                fresh.changed = False
             self._replace(fresh)
             self._stats = None
-            self._changed = False
             self._kept = self.frozen
         return self
 
@@ -441,11 +468,11 @@ class Jobs:
         for cluster, jobs in list(clusters.items()):
             kept = old.clusters.get(cluster, {})
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
-        for cluster, job_id in old.entries():
-            if job_id not in clusters.get(cluster, {}):
-                job = old.job(old.clusters[cluster], job_id)
+        for cluster, job in old.jobs():
+            if job._id not in clusters.get(cluster, {}):
+                owns = old.owns(old.clusters[cluster].get(job._id, job))
                 detach(job)
-                new.add(cluster, job, made=old.has_made(job))
+                new.add(cluster, job, lent=owns)
 
     # ---- what runs of them ----
 
@@ -528,25 +555,29 @@ class Jobs:
         from slurmpy.steps import load_all_steps
 
         stats.check_limits(threads, timeout)
-        table = self._open()
+        self._open()
         steps = load_all_steps()
         cluster = steps.owner.cluster or ""
-        own = table.clusters.get(cluster, {})
-        by_job = stats.load({i: steps.of(i) for i in steps.places if i in own}, threads, timeout)
-        self._open()
+        own = self._open().clusters.get(cluster, {})
+        asked = [i for i in steps.places if i in own]
+        by_job = stats.load({i: steps.of(i) for i in asked}, threads, timeout)
+        # Another one where the collection was loaded again meanwhile.
+        table = self._open()
+        jobs = table.clusters.get(cluster, {})
         # What was known before goes with the steps that it is of.
         table.enter_steps(steps)
         errors: dict[Key, SlurmError] = {}
         for job_id, found in by_job.items():
-            if job_id in own:
-                table.job(own, job_id)._stats = found
             if found.errors:
                 key = job_id if cluster == _local() else (cluster, job_id)
                 errors[key] = next(iter(found.errors.values()))
-        for name, others in list(table.clusters.items()):
-            for job_id in list(others) if name != cluster else ():
-                if table.job(others, job_id)._can_have_steps():
-                    errors[name, job_id] = _control.other_cluster(job_id, name)
+            try:
+                table.job(jobs, job_id)._stats = found
+            except KeyError:
+                continue
+        for name, job in table.jobs():
+            if name != cluster and job._can_have_steps():
+                errors[name, job._id] = _control.other_cluster(job._id, name)
         self._stats = stats.of_jobs(by_job.values())
         self._stats.errors = errors
         stats.warn(errors, len(table))
@@ -750,27 +781,17 @@ class Jobs:
     def _open(self) -> _Table:
         """The table, or an error where the collection was closed."""
         table = self._table
-        if table is None or table.closed:
+        if self._closed or table is None:
             raise ClosedError(_CLOSED)
         return table
 
     def _replace(self, fresh: _Table) -> None:
         """Has another table from now on, unless it was closed meanwhile."""
-        with _lock:
-            before, self._table = self._table, fresh
-            # Looked at afterwards, as a signal handler may close it in between.
-            if before is not None and not before.closed:
-                return
-            self._table = before
-        fresh.close()
-        raise ClosedError(_CLOSED)
-
-    def _one_at_a_time(self) -> threading.RLock:
-        """What a reload holds, for which others wait."""
-        with _lock:
-            if self._forks != _forks:
-                self._reloading, self._forks = threading.RLock(), _forks
-            return self._reloading
+        self._table = fresh
+        # Looked at afterwards: either this sees that it was closed, or who closes sees the table.
+        if self._closed:
+            self.close()
+            raise ClosedError(_CLOSED)
 
     def close(self) -> None:
         """Ends the use of the collection.
@@ -787,15 +808,13 @@ class Jobs:
             >>> name
             'sleeper'
         """
-        with _lock:
-            table = self._table
-            if table is None:
-                return
-            # From now on, no other takes its place.
-            table.closed = True
-        # Until all of it is closed the table stays, for whoever comes second.
-        table.close()
-        self._table = None
+        # First, so that no other table takes the place of this one.
+        self._closed = True
+        table = self._table
+        if table is not None:
+            # Until all of it is closed the table stays, for whoever comes second.
+            table.close()
+            self._table = None
 
     def __enter__(self) -> Jobs:  # noqa: PYI034 - Self is not in Python 3.9
         """The collection itself."""
@@ -952,7 +971,6 @@ class Jobs:
         """
         _check_job(item)
         self._open().add(self._place(item)[0], item)
-        self._changed = True
 
     def __setitem__(self, key: Key, job: Job) -> None:
         """Adds a job under its own id."""
@@ -993,7 +1011,6 @@ class Jobs:
         """Takes out a job."""
         table, jobs, job_id = self._find(key)
         table.take(jobs, job_id)
-        self._changed = True
 
     def pop(self, key: Key, default: Any = _MISSING) -> Any:
         """Takes out a job and gives it; it stays readable when the collection is closed.
@@ -1012,13 +1029,11 @@ class Jobs:
         """
         try:
             table, jobs, job_id = self._find(key)
-            job = table.take(jobs, job_id)
+            return table.take(jobs, job_id)
         except KeyError:
             if default is _MISSING:
                 raise
             return default
-        self._changed = True
-        return job
 
     def popitem(self) -> tuple[int, Job]:
         """Takes out the last job and gives its id and it.
@@ -1034,9 +1049,10 @@ class Jobs:
         table = self._open()
         for jobs in reversed(list(table.clusters.values())):
             for job_id in reversed(list(jobs)):
-                job = table.take(jobs, job_id)
-                self._changed = True
-                return job_id, job
+                try:
+                    return job_id, table.take(jobs, job_id)
+                except KeyError:
+                    continue
         msg = "the collection is empty"
         raise KeyError(msg)
 
@@ -1050,8 +1066,8 @@ class Jobs:
             >>> len(jobs)
             0
         """
+        self._open()
         self._replace(_Table())
-        self._changed = True
 
     def update(self, jobs: Jobs | Iterable[int | Job] | Mapping[int, Job] | str) -> None:
         """Adds jobs, from whatever a collection can be made of.
@@ -1072,7 +1088,6 @@ class Jobs:
             other = jobs._open()
             for cluster, job in other.jobs():
                 other.lend(cluster, job, self._open())
-                self._changed = True
             return
         if isinstance(jobs, Mapping):
             for key, job in jobs.items():
@@ -1097,7 +1112,7 @@ class Jobs:
         """
         jobs = Jobs(frozen=self.frozen)
         jobs._names, jobs._show, jobs._uid = self._names, self._show, self._uid
-        jobs._changed, jobs._kept = self._changed, self._kept
+        jobs._kept = self._kept
         jobs._table = self._open().copy()
         jobs._stats = self._stats
         return jobs
@@ -1143,7 +1158,7 @@ class Jobs:
     def __repr__(self) -> str:
         """The jobs, cut short where there are many."""
         table = self._table
-        if table is None or table.closed:
+        if self._closed or table is None:
             return "slurmpy.Jobs(closed)"
         shown = [f"{i}: slurmpy.Job({i})" for (_, i), _ in zip(table.entries(), range(_SHOWN))]
         if len(table) > _SHOWN:

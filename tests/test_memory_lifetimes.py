@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -242,6 +243,82 @@ def test_closed_while_a_job_is_made(crowd: Crowd, monkeypatch: pytest.MonkeyPatc
     assert freed(message)
 
 
+def test_another_thread_reloads_while_a_job_is_made(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler that comes in between may wait for that thread."""
+    jobs = Jobs.load()
+    make = Job._at
+
+    def reloading(*args: Any) -> Job:  # noqa: ANN401 - whatever it takes
+        monkeypatch.undo()
+        thread = threading.Thread(target=jobs.reload, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        return make(*args)
+
+    jobs.clear()
+    monkeypatch.setattr(Job, "_at", reloading)
+    jobs.reload()
+    assert jobs[crowd.ids[0]].id == crowd.ids[0]
+
+
+def test_a_job_that_was_lost_on_its_way_out_comes_again(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ctrl-C has interrupted is not taken for the controller's answer."""
+
+    def interrupted(*_: object) -> Job:
+        raise Interruption
+
+    jobs = Jobs.load()
+    for take in (jobs.pop, jobs.remove):
+        monkeypatch.setattr(Job, "_at", interrupted)
+        with pytest.raises(Interruption):
+            take(crowd.ids[0])
+        monkeypatch.undo()
+        assert crowd.ids[0] in jobs.reload()
+
+
+def test_a_closed_collection_lends_nothing(crowd: Crowd) -> None:
+    """Where another thread closes it meanwhile."""
+    jobs = Jobs.load()
+    kept = jobs[crowd.ids[0]]
+    table = jobs._table
+    assert table
+    jobs.close()
+    with pytest.raises(slurmpy.ClosedError):
+        table.copy()
+    with pytest.raises(slurmpy.ClosedError):
+        table.lend("", kept, Jobs()._open())
+
+
+@pytest.mark.usefixtures("switch_often")
+def test_looking_while_others_add_and_take(crowd: Crowd) -> None:
+    """Clusters that come, and jobs that go, do not end an iteration."""
+    jobs = Jobs.load()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            assert jobs.clusters()
+            assert "nowhere" not in jobs
+            assert all(job.id for job in jobs.values())
+
+    with ThreadPoolExecutor() as pool:
+        lookers = [pool.submit(look) for _ in range(2)]
+        for number in range(300):
+            job = Job(number + 1)
+            job._cluster = f"cluster{number}"
+            jobs.add(job)
+            jobs.add(jobs.pop(crowd.ids[number % len(crowd.ids)]))
+        ended.set()
+    for looker in lookers:
+        looker.result()
+    assert {*crowd.ids} <= {*jobs}
+
+
 TAKES: dict[str, Callable[[Jobs, int], Job]] = {
     "get": lambda jobs, number: jobs[number],
     "pop": lambda jobs, number: jobs.pop(number),
@@ -278,18 +355,21 @@ warnings.filterwarnings("ignore", "This process .* is multi-threaded", Deprecati
 import slurmpy
 jobs = slurmpy.Jobs.load()
 inside, end = threading.Event(), threading.Event()
+asked = slurmpy.Jobs._ask
 
-def stay():
-    with slurmpy.jobs._lock, jobs._one_at_a_time():
-        inside.set()
-        end.wait()
+def ask(self, before=None):
+    inside.set()
+    end.wait()
+    return asked(self, before)
 
-thread = threading.Thread(target=stay)
+slurmpy.Jobs._ask = ask
+thread = threading.Thread(target=jobs.reload)
 thread.start()
 inside.wait()
 child = os.fork()
 if child == 0:
     signal.alarm(60)
+    slurmpy.Jobs._ask = asked
     job = jobs[next(iter(jobs))]
     assert jobs.reload() is jobs
     jobs.close()
