@@ -227,19 +227,30 @@ static void slurmpy_part_messages(void)
 static __thread char slurmpy_said[SLURMPY_LONGEST];
 static __thread int slurmpy_said_length;
 static __thread off_t slurmpy_said_from;
+static __thread unsigned slurmpy_said_emptied;
 
+/* How often the file was emptied, so that a call knows where it has to begin. */
+static unsigned slurmpy_emptied;
+
+/* Calls that overlap without end would never find that there is no other. */
+#define SLURMPY_MOST_SAID (1 << 20)
+
+/* The host may have closed the file during a call, and have opened one of its own since. */
 static off_t slurmpy_messages_end(void)
 {
 	struct stat status;
 
-	return slurmpy_messages < 0 || fstat(slurmpy_messages, &status) < 0 ? 0 : status.st_size;
+	return !slurmpy_messages_are_ours() || fstat(slurmpy_messages, &status) < 0 ?
+		       0 :
+		       status.st_size;
 }
 
 /* The first half of what was said and the end of it: the cause comes first, and the word of
  * the call that gave up last. */
 static void slurmpy_hear(void)
 {
-	off_t from = slurmpy_said_from, end = slurmpy_messages_end();
+	off_t from = slurmpy_said_emptied == slurmpy_emptied ? slurmpy_said_from : 0;
+	off_t end = slurmpy_messages_end();
 	ssize_t got, more = 0;
 
 	slurmpy_said_length = 0;
@@ -349,6 +360,7 @@ static void slurmpy_guard_signals(void)
 	slurmpy_pipe_was_pending = sigismember(&pending, SIGPIPE);
 	pthread_mutex_lock(&slurmpy_signals_lock);
 	slurmpy_said_from = slurmpy_messages_end();
+	slurmpy_said_emptied = slurmpy_emptied;
 	if (slurmpy_calls++ == 0)
 		for (i = 0; i < SLURMPY_SIGNALS; i++)
 			sigaction(slurmpy_signals[i], NULL, &slurmpy_actions[i]);
@@ -407,11 +419,17 @@ static void slurmpy_take_own_pipe(void)
 
 static void slurmpy_release_signals(void)
 {
+	off_t end;
+
 	pthread_mutex_lock(&slurmpy_signals_lock);
 	slurmpy_hear();
-	if (--slurmpy_calls == 0 && slurmpy_messages_end() > 0 &&
-	    ftruncate(slurmpy_messages, 0) < 0)
-		slurmpy_said_length = 0;
+	end = slurmpy_messages_end();
+	if (--slurmpy_calls == 0 ? end > 0 : end > SLURMPY_MOST_SAID) {
+		if (ftruncate(slurmpy_messages, 0) == 0)
+			slurmpy_emptied++;
+		else
+			slurmpy_said_length = 0;
+	}
 	if (slurmpy_calls == 0)
 		slurmpy_restore_signals();
 	pthread_mutex_unlock(&slurmpy_signals_lock);

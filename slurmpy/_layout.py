@@ -6,7 +6,7 @@ import re
 
 from slurmpy import _control, _runtime
 from slurmpy._ffi import ffi, has_members, lib
-from slurmpy._records import cell, take
+from slurmpy._records import answered, cell, take
 from slurmpy.errors import UnsupportedField, check
 
 TYPE_CHECKING = False
@@ -112,12 +112,14 @@ def _cpus(core: int, threads: int) -> range:
 def _threads(cluster: str | None, job_id: int) -> dict[str, int]:
     """Node to threads of each of its cores, from the controller."""
     of = ffi.NULL if cluster is None else cluster.encode("utf-8", "surrogateescape")
+    what = f"loading the nodes of job {job_id}"
     with cell("node_info_msg_t **", lib.slurmpy_drop_nodes) as out:
         rc = _runtime.call(lib.slurmpy_load_nodes, of, out)
+        if rc == lib.SLURMPY_OTHER_CLUSTER:
+            raise _control.other_cluster(job_id, cluster)
+        check(rc, what)
+        answered(out, what)
         message = take(out, lib.slurm_free_node_info_msg)
-    if rc == lib.SLURMPY_OTHER_CLUSTER:
-        raise _control.other_cluster(job_id, cluster)
-    check(rc, f"loading the nodes of job {job_id}")
     nodes = [message.node_array[i] for i in range(message.record_count)]
     return {
         ffi.string(node.name).decode("utf-8", "surrogateescape"): node.threads

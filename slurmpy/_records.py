@@ -13,7 +13,7 @@ import time
 
 from slurmpy._ffi import ffi, lib
 from slurmpy._fields import Field
-from slurmpy.errors import ClosedError, UnsupportedField
+from slurmpy.errors import ClosedError, UnsupportedField, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Record",
     "Snapshot",
+    "answered",
     "cell",
     "closed",
     "is_closed",
@@ -125,8 +126,15 @@ def take(out: Any, free: Callable[[Any], None], size: int = 0) -> Any:
     return ffi.gc(ptr, free, size)
 
 
-def load_message(out: Any) -> Snapshot:
+def answered(out: Any, what: str) -> None:
+    """Raises where a call has given no answer, and called that no error."""
+    if not out[0]:
+        check(lib.SLURM_UNEXPECTED_MSG_ERROR, what)
+
+
+def load_message(out: Any, what: str) -> Snapshot:
     """The snapshot of a message that ``slurm_load_jobs`` or a relative of it has just given."""
+    answered(out, what)
     size = ffi.sizeof("slurm_job_info_t") * out[0].record_count
     # PyPy frees in time only where it knows how much there is to free; the texts of a record
     # take about as much as the record.

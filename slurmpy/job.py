@@ -767,7 +767,7 @@ class Job(Record):
             if self._cluster not in (None, answered):
                 raise _control.other_cluster(self._id, self._cluster, answered)
             check(rc, f"loading job {self._id}")
-            return load_message(out)
+            return load_message(out, f"loading job {self._id}")
 
     def _chosen(self, owner: Any) -> Any:
         """The record that is the job's."""

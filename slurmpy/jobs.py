@@ -456,7 +456,7 @@ class Jobs:
                 said()
                 return None
             check(rc, "loading the jobs")
-            snapshot = load_message(out)
+            snapshot = load_message(out, "loading the jobs")
         if self._names:
             snapshot.preload_names()
         return snapshot

@@ -13,6 +13,7 @@ from slurmpy._layout import hosts
 from slurmpy._records import (
     Record,
     Snapshot,
+    answered,
     cell,
     from_members,
     snapshot,
@@ -870,6 +871,7 @@ def _ask(cluster: Any, job_id: int, what: str, job: Job | None = None) -> Snapsh
         if rc == lib.SLURMPY_OTHER_CLUSTER and job is not None:
             raise _control.other_cluster(job._id, job._cluster)
         check(rc, what)
+        answered(out, what)
         size = ffi.sizeof(_STRUCT) * out[0].job_step_count
         # As for jobs, the texts of a step take about as much as the step.
         return snapshot(take(out, lib.slurmpy_free_steps, 2 * size))

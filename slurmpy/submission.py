@@ -22,8 +22,8 @@ from slurmpy._options import (
     whole,
     word,
 )
-from slurmpy._records import cell
-from slurmpy.errors import RPCError, check, note
+from slurmpy._records import answered, cell
+from slurmpy.errors import check, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -862,23 +862,25 @@ class JobSubmitDescription(_Description):
     def _send(parts: list[JobSubmitDescription]) -> int:
         messages = _request.build([part._checked() for part in parts], parts[0].options)
         pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
-        with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
-            rc = None
-            try:
-                rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
-                check(rc, _refused(rc if rc >= 0 else ffi.errno))
-                if not out[0]:
-                    check(lib.SLURM_UNEXPECTED_MSG_ERROR, "submitting a job")
-                job_id: int = lib.slurmpy_submitted(out[0])
+        rc = None
+        job_id = 0
+        try:
+            with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
+                try:
+                    rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
+                    check(rc, _refused(rc if rc >= 0 else ffi.errno))
+                    answered(out, "submitting a job")
+                finally:
+                    # Ctrl-C comes through when the call has come back, and the job may be there.
+                    if out[0] and not rc:
+                        job_id = lib.slurmpy_submitted(out[0])
                 parts[0].message = _text(out[0].job_submit_user_msg)
                 if parts[0].message:
                     note(f"job {job_id}: {parts[0].message}")
-            except BaseException:
-                # Ctrl-C comes through when the call has come back, and the job may be there.
-                if out[0] and not rc:
-                    number = lib.slurmpy_submitted(out[0])
-                    note(f"job {number} was submitted; its id was not given back")
-                raise
+        except BaseException:
+            if job_id:
+                note(f"job {job_id} was submitted; its id was not given back")
+            raise
         return job_id
 
     def dry_run(self) -> Forecast:
@@ -902,8 +904,7 @@ class JobSubmitDescription(_Description):
         with cell("will_run_response_msg_t **", lib.slurmpy_drop_will_run) as out:
             rc = _runtime.call(lib.slurmpy_will_run, message.ptr, out)
             check(rc, "asking for a dry run")
-            if not out[0]:
-                raise RPCError(lib.SLURM_UNEXPECTED_MSG_ERROR, "asking for a dry run")
+            answered(out, "asking for a dry run")
             return Forecast(out[0])
 
     def _checked(self) -> dict[str, Any]:

@@ -133,15 +133,18 @@ def shells(started: list[list[Any]]) -> int:
 
 @pytest.mark.slow
 def test_a_cluster_starts_no_shell() -> None:
+    """Neither here nor in the guardian, which starts the daemons."""
     started = watched(
         """
         from slurmpy.testing import LocalCluster
-        with LocalCluster(nodes=1, cpus=1, memory=100) as cluster:
+        with LocalCluster(nodes=1, cpus=1, memory=100, accounting=True) as cluster:
             cluster.run("scontrol", "ping")
-        print(json.dumps(started))
+            daemons = {name: ["", argv[0], argv] for name, argv in cluster._commands.items()}
+            assert set(cluster.daemons) == set(daemons)
+        print(json.dumps([*started, *daemons.values()]))
         """
     )
-    assert started
+    assert len(started) > 5
     assert shells(started) == 0
 
 

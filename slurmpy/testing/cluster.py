@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -45,10 +46,6 @@ DAEMON_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 # The name that the guardian makes the daemons see, where the machine's own does not stand for
 # loopback.
 OTHER_NAME = "localhost"
-
-# A server that has just made its own tables and is killed cannot be started again; one that has
-# ended in between, can.
-MARIADB_SCRIPT = 'test -d "$2" || "$0" "$1" --bootstrap <"$3" || exit; exec "$0" "$1"'
 
 LOG_LINES = 20
 
@@ -546,9 +543,10 @@ class LocalCluster:
         tables = Path(programs.system_tables).read_text(encoding="utf-8")
         (folder / "mariadb.sql").write_text(self._config.mariadb_sql(tables), encoding="utf-8")
         self._commands["mariadbd"] = [
-            "/bin/sh",
-            "-c",
-            MARIADB_SCRIPT,
+            sys.executable,
+            "-I",
+            "-S",
+            str(Path(__file__).with_name("_mariadb.py")),
             programs.mariadbd,
             f"--defaults-file={folder}/mariadb.cnf",
             str(folder / "mariadb/data/mysql"),
