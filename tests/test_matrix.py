@@ -12,6 +12,7 @@ import textwrap
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from datetime import datetime
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -146,15 +147,22 @@ def test_a_reason_that_nothing_was_skipped_for_is_told_of() -> None:
 
 # What `make test` has run
 
-JUNIT = """<testsuites><testsuite time="12.5"><properties>
+JUNIT = """<testsuites><testsuite time="12.5" timestamp="{begun}"><properties>
 <property name="exit" value="{exit}"/><property name="tests" value="{tests}"/>
 <property name="python" value="/usr/bin/python3.11"/><property name="slurm" value="22.05.8"/>
 </properties><testcase name="a"/><testcase name="b"/>{more}</testsuite></testsuites>"""
 
 
-def written(folder: Path, status: int = 0, tests: str = "not long", more: str = "") -> Path:
+def written(
+    folder: Path,
+    status: int = 0,
+    tests: str = "not long",
+    more: str = "",
+    begun: datetime | None = None,
+) -> Path:
     xml = folder / "tests.xml"
-    xml.write_text(JUNIT.format(exit=status, tests=tests, more=more))
+    begun = begun or datetime.now().astimezone()
+    xml.write_text(JUNIT.format(exit=status, tests=tests, more=more, begun=begun.isoformat()))
     return xml
 
 
@@ -183,8 +191,7 @@ def test_results_of_anything_else_are_refused(tmp_path: Path) -> None:
     for status, tests in ((1, "not long"), (2, "not long"), (0, "not long keyword"), (0, "long")):
         with pytest.raises(matrix.MatrixError, match="not of a `make test`"):
             matrix.tested(written(tmp_path, status, tests))
-    old = written(tmp_path)
-    os.utime(old, (0, 0))
+    old = written(tmp_path, begun=datetime.fromtimestamp(0).astimezone())
     with pytest.raises(matrix.MatrixError, match=r"is older than \S+: run `make test`"):
         matrix.tested(old)
     old.write_text("<testsuites>")
@@ -347,12 +354,13 @@ def test_passes(): pass
 
 
 @pytest.mark.parametrize(
-    ("number", "ends", "state", "failed"),
+    ("number", "ends", "state", "failed", "name"),
     [
-        (2, "assert there", "ok, 2 again", 0),
-        (2, "assert 0", "FAILED", 2),
-        (4, "assert there", "FAILED", 4),
-        (1, "there or os._exit(0)", "FAILED", 1),
+        (2, "assert there", "ok, 2 again", 0, "unstable"),
+        (2, "assert 0", "FAILED", 2, "unstable"),
+        (4, "assert there", "FAILED", 4, "unstable"),
+        (1, "there or os._exit(0)", "FAILED", 1, "unstable"),
+        (2, "assert there", "FAILED", 2, "threads"),
     ],
 )
 def test_what_fails_beside_others_is_run_again_by_itself(  # noqa: PLR0913, PLR0917 - fixtures
@@ -362,12 +370,13 @@ def test_what_fails_beside_others_is_run_again_by_itself(  # noqa: PLR0913, PLR0
     ends: str,
     state: str,
     failed: int,
+    name: str,
 ) -> None:
     project = tmp_path / "project"
     (project / "tests").mkdir(parents=True)
     (project / "noxfile.py").write_text(NOXFILE)
     unstable = UNSTABLE.replace("NUMBER", str(number)).replace("ENDS", ends)
-    (project / "tests" / "test_unstable.py").write_text(unstable)
+    (project / "tests" / f"test_{name}.py").write_text(unstable)
     (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     subprocess.run(["git", "init", "--quiet", project], check=True)
     monkeypatch.setattr(matrix, "ROOT", project)
