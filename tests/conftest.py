@@ -164,7 +164,7 @@ def other_cluster() -> Callable[..., AbstractContextManager[Other]]:
 
 # What malloc() has given away says more than what Python believes to have freed.
 USED = """
-import ctypes, gc
+import ctypes, gc, sys
 
 class Mallinfo2(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in (
@@ -179,12 +179,21 @@ def used():
         gc.collect()
     info = libc.mallinfo2()
     return info.uordblks + info.hblkhd
+
+def stop_compiling():
+    if sys.implementation.name == "pypy":
+        import pypyjit
+        pypyjit.set_param("off")
+        pypyjit.set_param("trace_eagerness=1000000000")
 """
 
 
 @pytest.fixture(scope="session")
 def used() -> str:
-    """The code of a function ``used``: how many bytes malloc() has given away in a process."""
+    """The code of ``used``: how many bytes malloc() has given away in a process.
+
+    And of ``stop_compiling``, as what PyPy compiles takes memory too.
+    """
     if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("this C library cannot say what is allocated")
     return USED

@@ -894,6 +894,8 @@ def array(faulty: Faulty) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def batch(faulty: Faulty) -> Iterator[int]:
     """A job that runs."""
+    # Without its controllers of before, a node may be taken for one that is down.
+    faulty.do("restart_daemon", "slurmd-n1")
     number = int(faulty.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 1000"))
     wait_for(lambda: "batch" in JobSteps.load(number))
     yield number

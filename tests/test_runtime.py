@@ -151,10 +151,22 @@ def test_configuration_without_rights(conf: Callable[..., Path]) -> None:
     assert answer["seconds"] < SOON
 
 
-def test_unknown_host(conf: Callable[..., Path]) -> None:
-    answer = run(ASK, conf(SlurmctldHost="nosuchhost.invalid"))
+def test_unknown_host(slurm_cluster: LocalCluster, conf: Callable[..., Path]) -> None:
+    """The error has the words that squeue has: those of the resolver where it says them."""
+    path = conf(SlurmctldHost="nosuchhost.invalid")
+    answer = run(ASK, path)
     assert {"ConfigurationError", "ConnectionError"} & set(answer["kinds"])
-    assert "getaddrinfo" in answer["text"]
+    squeue = subprocess.run(
+        ["squeue"],
+        env={**slurm_cluster.env, "SLURM_CONF": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert squeue.returncode
+    assert squeue.stderr.strip().rpartition("error: ")[2] in answer["text"]
+    assert ("getaddrinfo" in answer["text"]) == ("getaddrinfo" in squeue.stderr)
     assert answer["seconds"] < SOON
 
 

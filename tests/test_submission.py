@@ -197,6 +197,10 @@ MOVING = re.compile(
 )
 
 
+#: Variables of this run's own, which sbatch hands on or has otherwise.
+OWN = ("SLURM_CONF", "SLURM_TIME_FORMAT", "SLURM_PREFIX", "PYTEST_CURRENT_TEST", "_")
+
+
 class Seen:
     """All that is known of a job, without what differs between any two."""
 
@@ -207,7 +211,7 @@ class Seen:
         shown = slurm.show(job).replace(str(job), "ID")
         self.shown = sorted(MOVING.sub("", shown).split("\n"))
         self.environment = slurm.environment(job)
-        for name in ("SLURM_CONF", "SLURM_TIME_FORMAT", "PYTEST_CURRENT_TEST", "_"):
+        for name in OWN:
             self.environment.pop(name, None)
         self.script = slurm.kept(job, "script")
 
@@ -1579,7 +1583,7 @@ def test_heterogeneous_job(slurm: Slurm) -> None:
     assert shown[0] == shown[1]
     for place in range(2):
         found, wanted = (slurm.environment(leader + place) for leader in (ours, theirs))
-        for name in ("SLURM_CONF", "SLURM_TIME_FORMAT", "_", "PYTEST_CURRENT_TEST"):
+        for name in OWN:
             found.pop(name, None)
             wanted.pop(name, None)
         assert found == wanted
@@ -1796,6 +1800,7 @@ ways = {
         [job, JobSubmitDescription(name="n" * 1_000, hold=True)]),
     "leak": leak,
 }
+stop_compiling()
 grown = {}
 for name, way in ways.items():
     for _ in range(20):
@@ -1809,10 +1814,6 @@ print(json.dumps(grown))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    sys.implementation.name != "cpython",
-    reason="PyPy frees when it likes, and keeps what it compiles",
-)
 def test_what_malloc_says(slurm: Slurm, used: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", used + MEASURE],
