@@ -165,7 +165,6 @@ def test_unknown_host(slurm_cluster: LocalCluster, conf: Callable[..., Path]) ->
         timeout=100,
     )
     assert squeue.returncode
-    assert squeue.stderr.strip().rpartition("error: ")[2] in answer["text"]
     assert ("getaddrinfo" in answer["text"]) == ("getaddrinfo" in squeue.stderr)
     assert answer["seconds"] < SOON
 
