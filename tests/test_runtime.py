@@ -613,7 +613,7 @@ def test_handlers_outlive_calls_side_by_side(slurm_cluster: LocalCluster) -> Non
     assert answer["before"] == answer["after"] == [1, 1]
 
 
-def test_fork_while_a_thread_is_inside_a_call(
+def test_fork_while_a_thread_makes_ready(
     slurm_cluster: LocalCluster, conf: Callable[..., Path]
 ) -> None:
     """The child has none of the threads that hold what it needs."""
@@ -661,6 +661,64 @@ def test_fork_while_a_thread_is_inside_a_call(
     assert answer["status"] == 0
     # The thread was inside all the time.
     assert answer["inside"]
+
+
+def test_fork_while_a_thread_is_inside_a_call(slurm_cluster: LocalCluster) -> None:
+    """In the child, calls work, and signals are handled as they were outside of the call."""
+    answer = run(
+        """
+        import json, os, re, signal, sys, threading, time
+        import slurmpy
+
+        def sockets():
+            found = 0
+            for entry in os.listdir("/proc/self/fd"):
+                try:
+                    found += os.readlink(f"/proc/self/fd/{entry}").startswith("socket:")
+                except OSError:
+                    pass
+            return found
+
+        def handling():
+            masks = re.findall(r"Sig(?:Ign|Cgt):\\s*(\\w+)", open("/proc/self/status").read())
+            # Those above are the C library's own.
+            return [int(mask, 16) & 0x7FFFFFFF for mask in masks]
+
+        controller = int(sys.argv[2])
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        slurmpy.init(sys.argv[1])
+        slurmpy.Jobs.load()
+        before, handled = sockets(), handling()
+        os.kill(controller, signal.SIGSTOP)
+        try:
+            thread = threading.Thread(target=slurmpy.Jobs.load)
+            thread.start()
+            while sockets() == before:
+                time.sleep(0.01)
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(60)
+                same = handling() == handled
+                os.kill(controller, signal.SIGCONT)
+                slurmpy.Jobs.load()
+                slurmpy.fini()
+                slurmpy.init(sys.argv[1])
+                slurmpy.Jobs.load()
+                os._exit(0 if same and handling() == handled else 1)
+            _, status = os.waitpid(pid, 0)
+        finally:
+            os.kill(controller, signal.SIGCONT)
+        thread.join(60)
+        slurmpy.Jobs.load()
+        ended = not thread.is_alive()
+        print(json.dumps({"status": status, "ended": ended, "same": handling() == handled}))
+        """,
+        slurm_cluster.conf,
+        slurm_cluster.daemons["slurmctld"],
+    )
+    assert answer.pop("stderr") == ""
+    answer.pop("stdout")
+    assert answer == {"status": 0, "ended": True, "same": True}
 
 
 @pytest.mark.parametrize("state", ["as it was", "away", "out of reach", "changed"])
