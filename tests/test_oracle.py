@@ -50,6 +50,7 @@ class Tools:
         found = re.search(r"(\d+)\.(\d+)", self.run("sbatch", "--version"))
         assert found
         self.version = int(found[1]), int(found[2])
+        self.has_scrontab = bool(shutil.which("scrontab", path=self.env["PATH"]))
 
     def run(self, *command: str, check: bool = True, stdin: str = "") -> str:
         """Run a command, and return what it printed."""
@@ -821,7 +822,7 @@ def make_jobs(tools: Tools) -> None:
     ended = submit_ended(tools)
     tools.wait(ended)
     waiting = submit_waiting(tools, script, held, next(iter(ended)))
-    if shutil.which("scrontab", path=tools.env["PATH"]):
+    if tools.has_scrontab:
         table = tools.folder / "crontab"
         table.write_text(f"@yearly {script}\n#SCRON --time=5\n30 4 * * 1-5 {script}\n")
         tools.run("scrontab", str(table))
@@ -932,7 +933,7 @@ TOTALS = ("memory", "cpus", "ntasks", "elapsed_cpu_time")
 class Sample:
     """The jobs of a cluster: what the tools said before and after slurmpy was asked."""
 
-    version: tuple[int, int]
+    tools: Tools
     before: dict[int, Shown]
     jobs: dict[int, slurmpy.Job]
     totals: dict[str, int]
@@ -945,7 +946,7 @@ class Sample:
         jobs = slurmpy.Jobs.load(hidden=True)
         totals = {name: getattr(jobs, name) for name in TOTALS}
         by_id = {job.id: job for job in jobs.values()}
-        return cls(tools.version, before, by_id, totals, tools.show())
+        return cls(tools, before, by_id, totals, tools.show())
 
     def expected(self, name: str) -> Iterator[tuple[int, Any, Any]]:
         """What the tools said of each job, before and after."""
@@ -988,8 +989,8 @@ def is_exempt(name: str, sample: Sample) -> bool:
     conditions = {
         "always": True,
         "not as root": not ROOT,
-        "without scrontab": not shutil.which("scrontab"),
-        "before 24.05": sample.version < (24, 5),
+        "without scrontab": not sample.tools.has_scrontab,
+        "before 24.05": sample.tools.version < (24, 5),
     }
     return name in EXEMPT and conditions[EXEMPT[name]]
 

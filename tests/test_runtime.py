@@ -166,7 +166,8 @@ def test_unknown_host(slurm_cluster: LocalCluster, conf: Callable[..., Path]) ->
     )
     assert squeue.returncode
     assert ("getaddrinfo" in answer["text"]) == ("getaddrinfo" in squeue.stderr)
-    assert answer["seconds"] < SOON
+    # What the resolver of the machine takes for each of some attempts.
+    assert answer["seconds"] < 30
 
 
 @pytest.mark.parametrize("auth", ["AuthType", "AuthInfo"])

@@ -133,7 +133,7 @@ def slurm_release(slurmctld: str) -> str:
 
 
 def find_python() -> str:
-    """A Python to run the guardian with; any will do.
+    """A Python to run the programs of this folder with; any will do.
 
     Where Python is embedded in another program, `sys.executable` may be empty, or be that program,
     and to start that a second time might do anything.

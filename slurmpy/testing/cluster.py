@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from slurmpy.testing._config import LOOPBACK, Config, Place
 from slurmpy.testing._errors import LocalClusterError
 from slurmpy.testing._guardian_client import Guardian
-from slurmpy.testing._programs import find_programs
+from slurmpy.testing._programs import find_programs, find_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -543,7 +542,7 @@ class LocalCluster:
         tables = Path(programs.system_tables).read_text(encoding="utf-8")
         (folder / "mariadb.sql").write_text(self._config.mariadb_sql(tables), encoding="utf-8")
         self._commands["mariadbd"] = [
-            sys.executable,
+            find_python(),
             "-I",
             "-S",
             str(Path(__file__).with_name("_mariadb.py")),
