@@ -33,6 +33,7 @@ HEADERS = (
     "constants.h",
     "errno.h",
     "jobs.h",
+    "columns.h",
     "control.h",
     "submit.h",
     "steps.h",
@@ -45,6 +46,7 @@ HEADERS = (
 #: Slurm's has: the compiler needs them as cffi does.
 SOURCES = (
     "source.c",
+    "columns.c",
     "submit.c",
     "steps.c",
     "jobacctinfo.h",

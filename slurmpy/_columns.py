@@ -1,26 +1,270 @@
-"""Members of all the records of one message at once, as NumPy arrays on Slurm's own memory."""
+"""The values of attributes for all records of a collection at once.
+
+All that makes this fast is here, and comes down to two things. A number that is its member as it
+is, but for the marks of what is not set, is read from the whole message in one step. Whatever there
+is more to, records that are the same in the members that an attribute comes of have the same value:
+C finds those (``cdefs/columns.c``), and the attribute is read once for each.
+"""
 
 from __future__ import annotations
 
-import sys
-
-from slurmpy._ffi import MAJOR, ffi
+from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy.errors import UnsupportedField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any, TypeAlias
 
     from slurmpy._fields import Field
-    from slurmpy._records import Snapshot
+    from slurmpy._records import Record, Snapshot
 
     # NumPy is an extra, and a type checker may not have it either.
     Array: TypeAlias = Any
 
-__all__ = ["raw"]
+__all__ = ["Records", "dicts"]
 
-_ORDER = "<" if sys.byteorder == "little" else ">"
+#: The units whose values are moments, and those whose values are durations, as NumPy writes them.
+MOMENT = "Unix timestamp"
+DURATIONS = {"seconds": "s", "minutes": "m"}
+
+
+class Records:
+    """The records of a collection, in its order.
+
+    Args:
+        kind: The class whose attributes they have.
+        snapshot: What owns the message; None where there is none.
+        chosen: The places of the records that are wanted, or pointers and owners where some are
+            of other messages. None is all of the message.
+    """
+
+    def __init__(
+        self,
+        kind: type[Record],
+        snapshot: Snapshot | None,
+        chosen: list[int] | list[tuple[Any, Any]] | None,
+    ) -> None:
+        """See the class."""
+        self._kind = kind
+        self._snapshot: Any = snapshot
+        self._members = dict(ffi.typeof(kind._struct).fields)
+        self._size = ffi.sizeof(kind._struct)
+        self._places: Any = None
+        self._others: Any = None
+        if chosen and isinstance(chosen[0], tuple):
+            self._others = chosen
+        elif chosen is not None or snapshot is None:
+            self._places = chosen or []
+
+    def __len__(self) -> int:
+        """How many there are."""
+        own = self._places if self._others is None else self._others
+        return int(self._snapshot.message.record_count) if own is None else len(own)
+
+    def values(self, field: Field[Any]) -> list[Any]:
+        """The attribute of each."""
+        if field.unset is not None and field.since <= MAJOR:
+            raw = self._numbers(field.member)
+            return list(map(field.unset.get, raw, raw)) if field.unset else raw
+        codes, values = self.encoded(field)
+        if codes is None:
+            return values
+        each = ffi.unpack(codes, len(self)) if len(self) else []
+        if "list[" in field.annotation or "dict[" in field.annotation:
+            # One that its owner can change.
+            return [_copied(values[code]) for code in each]
+        return [values[code] for code in each]
+
+    def encoded(self, field: Field[Any]) -> tuple[Any, list[Any]]:
+        """Values of an attribute, and which of them each record has.
+
+        Returns:
+            An array in C with the number of a value for each record, or None where each has its
+            own; and the values, of which several may be equal.
+
+        Raises:
+            UnsupportedField: This Slurm does not have it.
+        """
+        if field.since > MAJOR:
+            raise UnsupportedField(field.name, field.since)
+        if self._others is not None:
+            return None, self._read(field, range(len(self)))
+        if field.path is not None:
+            return None, self._paths(field.path)
+        codes, firsts = self._distinct(field.member.split(", "))
+        return codes, self._read(field, firsts)
+
+    def _read(self, field: Field[Any], numbers: Iterable[int]) -> list[Any]:
+        """The attribute of some of the records, by their numbers here."""
+        get: Any = field.fget  # type: ignore[attr-defined]  # it is a property
+        record = object.__new__(self._kind)
+        values = []
+        if self._others is not None:
+            for number in numbers:
+                record._record = self._others[number]
+                values.append(get(record))
+            return values
+        places, owner = self._places, self._snapshot
+        array: Any = owner.message.job_array if owner else None
+        for number in numbers:
+            record._record = (array + (number if places is None else places[number]), owner)
+            values.append(get(record))
+        return values
+
+    def _numbers(self, member: str) -> list[Any]:
+        """A member of each record, as it is."""
+        if self._others is not None:
+            return [getattr(ptr, member) for ptr, _ in self._others]
+        if not len(self):
+            return []
+        kind = self._members[member].type
+        width = ffi.sizeof(kind)
+        message = self._snapshot.message
+        whole = memoryview(ffi.buffer(message.job_array, message.record_count * self._size))
+        view: Any = whole.cast("B").cast(_letter(kind))
+        column = view[self._members[member].offset // width :: self._size // width].tolist()
+        return column if self._places is None else [column[place] for place in self._places]
+
+    def _distinct(self, names: Sequence[str]) -> tuple[Any, list[int]]:
+        """Which records are the same in some members.
+
+        Returns:
+            An array in C with a code for each record, and the first record of each code.
+        """
+        count = len(self)
+        codes = ffi.new("uint32_t[]", count)
+        if not count:
+            return codes, []
+        firsts = ffi.new("uint32_t[]", count)
+        members = ffi.new("slurmpy_member_t[]", len(names))
+        for member, name in zip(members, names):
+            kind = self._members[name].type
+            is_text = kind.cname == "char *"
+            member.offset = self._members[name].offset
+            member.width = 0 if is_text else ffi.sizeof(kind)
+        array = self._snapshot.message.job_array
+        found = lib.slurmpy_distinct(
+            array, self._size, self._c_places(), count, members, len(names), codes, firsts
+        )
+        if found < 0:
+            raise MemoryError
+        return codes, ffi.unpack(firsts, found)
+
+    def _paths(self, which: int) -> list[str | None]:
+        """The paths of all records: each has its own, and to ask for each takes long."""
+        count = len(self)
+        if not count:
+            return []
+        length = ffi.new("size_t *")
+        array = self._snapshot.message.job_array
+        texts = ffi.gc(lib.slurmpy_paths(which, array, self._c_places(), count, length), lib.free)
+        if not texts:
+            raise MemoryError
+        whole: str = ffi.buffer(texts, length[0])[:].decode("utf-8", "surrogateescape")
+        return [text or None for text in whole.split("\0")[:-1]]
+
+    def _c_places(self) -> Any:
+        """The places for C."""
+        return ffi.NULL if self._places is None else ffi.new("uint32_t[]", self._places)
+
+    # ---- with NumPy ----
+
+    def raw(self, field: Field[Any]) -> Array:
+        """The member that an attribute reads, for all records, on the memory of the message.
+
+        Those of some places, or of other messages, are copied.
+
+        Returns:
+            An array that cannot be written to.
+
+        Raises:
+            ValueError: The attribute is not a number of the record's own.
+            UnsupportedField: This Slurm does not have it.
+        """
+        import numpy as np
+
+        if field.since > MAJOR:
+            raise UnsupportedField(field.name, field.since)
+        found = self._members.get(field.member)
+        if found is None or found.type.kind != "primitive":
+            why = "no number in the record" if found else f"made of several: {field.member}"
+            msg = f"{field.name} is {why}; read it from each job"
+            raise ValueError(msg)
+        kind = np.dtype(_letter(found.type))
+        if self._others is not None or not len(self):
+            column = np.array(self._numbers(field.member), dtype=kind)
+        else:
+            message = self._snapshot.message
+            start = int(ffi.cast("uintptr_t", message.job_array)) + found.offset
+            interface = {
+                "version": 3,
+                "typestr": kind.str,
+                "shape": (int(message.record_count),),
+                "strides": (self._size,),
+                "data": (start, True),
+            }
+            column = np.asarray(_Memory(interface, self._snapshot))
+            if self._places is not None:
+                column = column[self._places]
+        column.flags.writeable = False
+        return column
+
+    def array(self, field: Field[Any]) -> Array:
+        """The attribute of each, in an array of its own.
+
+        Returns:
+            ``datetime64`` and ``timedelta64`` where it is a moment or a duration, with NaT where it
+            is not set; other numbers masked there; a plain array where it always is set; objects
+            where it is no number.
+
+        Raises:
+            UnsupportedField: This Slurm does not have it.
+        """
+        import numpy as np
+
+        if field.unset is not None:
+            column = self.raw(field)
+            data, unset = np.ascontiguousarray(column), np.zeros(len(self), dtype=bool)
+            for mark in field.unset:
+                if _fits(mark, data.dtype):
+                    unset |= data == mark
+            return typed(data.copy() if data is column else data, unset, field)
+        codes, values = self.encoded(field)
+        which = None if codes is None else self.codes(codes)
+        plain, optional, _ = field.annotation.partition(" | ")
+        if field.annotation.removesuffix(" | None") in ("int", "float", "bool"):
+            unset = np.array([value is None for value in values], dtype=bool)
+            data = np.array([0 if value is None else value for value in values], dtype=plain)
+            if which is not None:
+                data, unset = data[which], unset[which]
+            return typed(data, unset if optional else None, field)
+        if which is not None and "[" in field.annotation:
+            # Lists and dicts, of which each record has its own.
+            which, values = None, self.values(field)
+        objects = np.fromiter(values, dtype=object, count=len(values))
+        return objects if which is None else objects[which]
+
+    def codes(self, codes: Any) -> Array:
+        """The numbers of values, from C."""
+        import numpy as np
+
+        return np.frombuffer(ffi.buffer(codes), dtype=np.uint32)[: len(self)]
+
+
+def dicts(records: Records, fields: Sequence[Field[Any]]) -> list[dict[str, Any]]:
+    """Attributes as one dict for each record."""
+    columns = [records.values(field) for field in fields]
+    names = [field.name for field in fields]
+    # A copy has its room from the beginning, and the garbage collector leaves it alone: half the
+    # time of dict(zip(...)).
+    empty = dict.fromkeys(names)
+    found: list[dict[str, Any]] = []
+    for row in zip(*columns):
+        values = empty.copy()
+        values.update(zip(names, row))
+        found.append(values)
+    return found
 
 
 class _Memory:
@@ -36,74 +280,42 @@ class _Memory:
         self._owner = owner
 
 
-def raw(
-    snapshot: Snapshot | None,
-    struct: str,
-    fields: Iterable[Field[Any]],
-    chosen: list[int] | list[tuple[Any, Any]] | None,
-) -> dict[str, Array]:
-    """The members that attributes read, for all records of a message.
+def typed(data: Array, unset: Array | None, field: Field[Any]) -> Array:
+    """Numbers as an array that tells what is not set."""
+    import numpy as np
 
-    Args:
-        snapshot: What owns the message; None where there is none.
-        struct: Name of the C struct.
-        fields: The attributes.
-        chosen: The places of the records that are wanted, or pointers and owners where some are
-            of other messages; their members are copied. None is all of the message, without a copy.
-
-    Returns:
-        The name of each attribute to an array, which cannot be written to.
-
-    Raises:
-        ValueError: An attribute is not a number of the record's own.
-        UnsupportedField: This Slurm does not have one.
-    """
-    try:
-        import numpy as np
-    except ModuleNotFoundError as error:
-        if error.name != "numpy":
-            raise
-        msg = "raw_columns() needs NumPy: pip install 'slurmpy-cffi[numpy]', or numpy itself"
-        raise ModuleNotFoundError(msg, name=error.name) from None
-    members = dict(ffi.typeof(struct).fields)
-    arrays: dict[str, Array] = {}
-    for field in fields:
-        if field.since > MAJOR:
-            raise UnsupportedField(field.name, field.since)
-        kind = members[field.member].type if field.member in members else None
-        if kind is None or kind.kind != "primitive":
-            is_member = field.member in members
-            why = "no number in the record" if is_member else f"made of several: {field.member}"
-            msg = f"{field.name} is {why}; read it from each job"
-            raise ValueError(msg)
-        letters = f"{_ORDER}{_letter(kind)}{ffi.sizeof(kind)}"
-        if snapshot is not None and snapshot.message.record_count and _in_message(chosen):
-            start = int(ffi.cast("uintptr_t", snapshot.message.job_array))
-            interface = {
-                "version": 3,
-                "typestr": letters,
-                "shape": (int(snapshot.message.record_count),),
-                "strides": (ffi.sizeof(struct),),
-                "data": (start + ffi.offsetof(struct, field.member), True),
-            }
-            column = np.asarray(_Memory(interface, snapshot))
-            if chosen is not None:
-                column = column[chosen]
-        else:
-            records: Any = chosen or ()
-            column = np.array([getattr(ptr, field.member) for ptr, _ in records], dtype=letters)
-        column.flags.writeable = False
-        arrays[field.name] = column
-    return arrays
+    letter = "M8[s]" if field.unit == MOMENT else DURATIONS.get(field.unit)
+    if letter is None:
+        if unset is None or not field.annotation.endswith("None"):
+            return data
+        return np.ma.MaskedArray(data, unset, keep_mask=False)
+    moments = data.astype(np.int64)
+    if unset is not None:
+        moments[unset] = np.iinfo(np.int64).min
+    return moments.view(letter if letter.startswith("M") else f"m8[{letter}]")
 
 
-def _in_message(chosen: list[int] | list[tuple[Any, Any]] | None) -> bool:
-    """Whether each of the records is in the message."""
-    return not chosen or isinstance(chosen[0], int)
+def _copied(value: Any) -> Any:
+    """A list or a dict, with what is in it."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return list(value) if isinstance(value, list) else value
 
 
-def _letter(kind: Any) -> str:
-    """NumPy's letter for a C number."""
+def _letter(kind: Any) -> Any:
+    """The letter of a C number, which memoryview and NumPy have in common."""
+    width = ffi.sizeof(kind)
     if kind.cname in ("float", "double"):
-        return "f"
-    return "i" if int(ffi.cast(kind, -1)) < 0 else "u"
+        return "d" if kind.cname == "double" else "f"
+    letters = {1: "B", 2: "H", 4: "I", 8: "Q"}
+    return letters[width].lower() if int(ffi.cast(kind, -1)) < 0 else letters[width]
+
+
+def _fits(number: int, kind: Any) -> bool:
+    """Whether an array of that kind can have the number at all."""
+    import numpy as np
+
+    if kind.kind == "f":
+        return True
+    limits = np.iinfo(kind)
+    return bool(limits.min <= number <= limits.max)

@@ -16,6 +16,7 @@ __all__ = ["Field", "Struct"]
 # typing costs a quarter of `import slurmpy`, and only type checkers need it.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Callable, Generic, NoReturn, TypeVar, overload
 
     T = TypeVar("T")
@@ -48,12 +49,18 @@ class Field(_Property["T"]):
         unit: What the value counts, or an empty text.
         member: The members of the C struct that it comes from.
         since: The first Slurm major that has it, or an empty text.
+        unset: The values of the member that stand for None, where the attribute is the member as
+            it is otherwise; None where there is more to it.
+        path: Which of the paths it is that the library makes up of the whole record: 0 is that of
+            standard input, 1 of output, 2 of error; None for none.
     """
 
     name: str
     unit: str
     member: str
     since: str
+    unset: Mapping[Any, None] | None
+    path: int | None
 
     def __init__(  # noqa: PLR0913 - what there is to know of an attribute
         self,
@@ -64,9 +71,13 @@ class Field(_Property["T"]):
         member: str,
         unit: str = "",
         since: str = "",
+        unset: Mapping[Any, None] | None = None,
+        path: int | None = None,
     ) -> None:
         """See the class."""
         self.annotation = annotation
+        self.unset = unset
+        self.path = path
         self.unit = unit
         self.member = member
         self.since = since
@@ -115,15 +126,17 @@ class Struct:
         """See the class."""
         self._members = dict(ffi.typeof(name).fields)
 
-    def _field(
+    def _field(  # noqa: PLR0913 - what there is to know of an attribute
         self,
         getter: Callable[[Any], T],
         doc: str,
         member: str,
         annotation: str,
         unit: str = "",
+        *,
+        unset: Mapping[Any, None] | None = None,
     ) -> Field[T]:
-        return Field(getter, doc, annotation=annotation, member=member, unit=unit)
+        return Field(getter, doc, annotation=annotation, member=member, unit=unit, unset=unset)
 
     def _marks(self, member: str) -> tuple[int, int]:
         """The member's own marks for "not set" and "no limit"."""
@@ -142,20 +155,21 @@ class Struct:
             ptr, _owner = record._record
             return getattr(ptr, member)
 
-        return self._field(get, doc, member, "int", unit)
+        return self._field(get, doc, member, "int", unit, unset={})
 
     def number(
         self, member: str, doc: str, unit: str = "", *, zero: bool = True
     ) -> Field[int | None]:
         """A number that may be unset: ``NO_VAL``, ``INFINITE`` and, unless ``zero``, 0."""
-        unset = dict.fromkeys((*self._unset(member), *(() if zero else (0,)))).get
+        marks = dict.fromkeys((*self._unset(member), *(() if zero else (0,))))
+        unset = marks.get
 
         def get(record: Any) -> Any:
             ptr, _owner = record._record
             value = getattr(ptr, member)
             return unset(value, value)
 
-        return self._field(get, doc, member, "int | None", unit)
+        return self._field(get, doc, member, "int | None", unit, unset=marks)
 
     def duration(
         self, member: str, doc: str, unit: str, divide: int = 1
@@ -178,14 +192,15 @@ class Struct:
 
     def timestamp(self, member: str, doc: str) -> Field[int | None]:
         """A moment, as a Unix timestamp."""
-        unset = dict.fromkeys((0, *_NO_TIME)).get
+        marks = dict.fromkeys((0, *_NO_TIME))
+        unset = marks.get
 
         def get(record: Any) -> Any:
             ptr, _owner = record._record
             value = getattr(ptr, member)
             return unset(value, value)
 
-        return self._field(get, doc, member, "int | None", "Unix timestamp")
+        return self._field(get, doc, member, "int | None", "Unix timestamp", unset=marks)
 
     def boolean(self, member: str, doc: str) -> Field[bool]:
         """Yes or no, from a number."""
@@ -271,15 +286,23 @@ class Struct:
         return self._field(get, doc, member, annotation, unit)
 
     def computed(
-        self, member: str, unit: str = "", *, since: str = "", supported: object = True
+        self,
+        member: str,
+        unit: str = "",
+        *,
+        since: str = "",
+        supported: object = True,
+        path: int | None = None,
     ) -> Callable[[Callable[[Any], T]], Field[T]]:
         """Makes a method a field that comes of several members.
 
         Args:
-            member: The members, separated by a comma and a space.
+            member: The members, separated by a comma and a space. Records that are the same in them
+                have the same value, within one message.
             unit: What the value counts.
             since: The first major that has the members.
             supported: Whether this Slurm does.
+            path: Which path it is that the library makes up, of other members too.
         """
 
         def decorate(method: Callable[[Any], T]) -> Field[T]:
@@ -295,6 +318,7 @@ class Struct:
                 member=member,
                 unit=unit,
                 since=since,
+                path=path,
             )
             return field
 

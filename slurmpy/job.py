@@ -435,19 +435,19 @@ class Job(Record):
     container = _job.text("container", "Bundle of the container that the job runs in.")
     comment = _job.text("comment", "Comment of the user.")
 
-    @_job.computed("std_in")
+    @_job.computed("std_in", path=0)
     def standard_input(self) -> str | None:
         """Path of the job's standard input."""
         ptr, _owner = self._record
         return _path(lib.slurm_get_job_stdin, ptr, ptr.std_in)
 
-    @_job.computed("std_out")
+    @_job.computed("std_out", path=1)
     def standard_output(self) -> str | None:
         """Path of the job's standard output, patterns filled in as the installed Slurm does."""
         ptr, _owner = self._record
         return _path(lib.slurm_get_job_stdout, ptr, ptr.std_out)
 
-    @_job.computed("std_err")
+    @_job.computed("std_err", path=2)
     def standard_error(self) -> str | None:
         """Path of the job's standard error, patterns filled in as the installed Slurm does."""
         ptr, _owner = self._record

@@ -11,19 +11,21 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 
 from slurmpy import _control, _convert, _runtime
 from slurmpy._convert import Unlimited
-from slurmpy._ffi import ffi, lib
+from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy._records import Snapshot, cell, is_closed, load_message
 from slurmpy.errors import ClosedError, SlurmError, check, said
 from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Any, TypeVar, Union, overload
 
     from typing_extensions import TypeGuard
 
+    from slurmpy._columns import Records
+    from slurmpy._fields import Field
     from slurmpy.stats import JobStatistics
     from slurmpy.steps import AllSteps
     from slurmpy.submission import JobSubmitDescription
@@ -237,6 +239,12 @@ class _Table:
         if self.closed:
             raise ClosedError(_CLOSED)
         return job
+
+    def keep(self, is_wanted: Callable[[tuple[str, int]], bool]) -> None:
+        """Leaves those jobs, by cluster and id, that are wanted."""
+        for cluster, jobs in list(self.clusters.items()):
+            self.clusters[cluster] = {i: it for i, it in jobs.items() if is_wanted((cluster, i))}
+        self.changed = True
 
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
@@ -1225,18 +1233,199 @@ class Jobs:
             >>> int(columns["cpus"].sum()) == jobs.cpus
             True
         """
+        _needed("numpy", "numpy", "raw_columns()")
+        records = self._records()
+        return {field.name: records.raw(field) for field in _named(names, "raw_columns()")}
+
+    def columns(self, *names: str) -> dict[str, Any]:
+        """Attributes of all jobs as NumPy arrays, with the values that the attributes have.
+
+        A moment is a ``datetime64`` (UTC) and a duration a ``timedelta64``, NaT where it is not
+        set; any other number is masked there (``numpy.ma``), or in a plain array where it always is
+        set. Everything else is in arrays of objects. ``tolist()`` gives Python values, with None
+        for what is not set.
+
+        The arrays are their own: nothing that becomes of the collection touches them.
+
+        Args:
+            names: Attributes of `Job`.
+
+        Returns:
+            The name to an array with a value for each job, in the order of the collection.
+
+        Raises:
+            TypeError: No attribute is named.
+            ValueError: There is no such attribute.
+            NotLoaded: A job was never loaded.
+            UnsupportedField: The installed Slurm lacks it.
+            ClosedError: The collection was closed.
+            ImportError: NumPy is not installed (the extra ``numpy``).
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> columns = jobs.columns("id", "state", "submit_time")
+            >>> dict(zip(columns["id"].tolist(), columns["state"].tolist()))[job_id]
+            'RUNNING'
+            >>> columns["submit_time"].dtype
+            dtype('<M8[s]')
+        """
+        _needed("numpy", "numpy", "columns()")
+        records = self._records()
+        return {field.name: records.array(field) for field in _named(names, "columns()")}
+
+    def filter(
+        self, *, where: Callable[[Job], object] | None = None, user: Any = None, **attributes: Any
+    ) -> Jobs:
+        """The jobs that have certain attributes, in a collection on the same memory.
+
+        Which they are is found before there is a `Job` for any of them, unless ``where`` is asked.
+        `reload` of the new collection keeps to its jobs (`frozen`). Closing one collection leaves
+        the other as it is.
+
+        Args:
+            where: What is asked of each job that has the attributes: whether it is wanted.
+            user: A user's name or uid, or several.
+            attributes: Attributes of `Job`, each with the value that is wanted, or with a list, a
+                tuple or a set of values of which any will do. A job that waits for several
+                partitions is in each.
+
+        Returns:
+            The jobs, in the order of this collection.
+
+        Raises:
+            TypeError: There is no such attribute.
+            NotLoaded: A job was never loaded.
+            UnsupportedField: The installed Slurm lacks an attribute.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> list(jobs.filter(state="RUNNING", partition=["debug", "long"])) == [job_id]
+            True
+            >>> len(jobs.filter(where=lambda job: job.cpus > 1000))
+            0
+        """
+        if user is not None:
+            users = list(user) if isinstance(user, (list, tuple, set, frozenset)) else [user]
+            attributes["user_id"] = {_uid(one) for one in users}
+        table = self._open()
+        entries = list(table.entries())
+        records = self._records(table)
+        keep = [True] * len(records)
+        for field in _named(tuple(attributes), "filter()", TypeError) if attributes else ():
+            keep = _matching(records, field, attributes[field.name], keep)
+        found = self.copy()
+        found.frozen = True
+        found._stats = None
+        wanted = {entry for entry, is_wanted in zip(entries, keep) if is_wanted}
+        own = found._open()
+        own.keep(lambda entry: entry in wanted)
+        if where is not None:
+            chosen = {(cluster, job._id) for cluster, job in own.jobs() if where(job)}
+            own.keep(lambda entry: entry in chosen)
+        return found
+
+    def to_dicts(self, *, fields: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """Attributes of all jobs, a dict for each job.
+
+        It is what `Job.to_dict` gives of each, many times as fast where there are many.
+
+        Args:
+            fields: Which attributes, and in which order; all that the installed Slurm has where
+                nothing is said.
+
+        Returns:
+            The dicts, in the order of the collection.
+
+        Raises:
+            TypeError, ValueError: That is no list of attributes.
+            NotLoaded: A job was never loaded.
+            UnsupportedField: The installed Slurm lacks one that was named.
+            ClosedError: The collection was closed.
+
+        Example:
+            >>> import slurmpy
+            >>> jobs = slurmpy.Jobs.load()
+            >>> {"id": job_id, "state": "RUNNING"} in jobs.to_dicts(fields=["id", "state"])
+            True
+        """
         from slurmpy import _columns
 
-        if not names:
-            msg = "raw_columns() takes the names of attributes, such as 'id' and 'cpus'"
-            raise TypeError(msg)
-        unknown = [name for name in names if name not in Job.fields]
-        if unknown:
-            msg = f"Job has no attribute {', '.join(map(repr, unknown))}"
-            raise ValueError(msg)
-        table = self._open()
-        fields = [Job.fields[name] for name in names]
-        return _columns.raw(table.snapshot, Job._struct, fields, table.chosen())
+        return _columns.dicts(self._records(), _fields(fields, "to_dicts()"))
+
+    def to_dataframe(self, *, fields: Iterable[str] | None = None) -> Any:
+        """Attributes of all jobs as a pandas ``DataFrame``, one row for each job.
+
+        Numbers that may be unset are of pandas' nullable types, moments ``datetime64`` in UTC,
+        durations ``timedelta64``; state, reason, partition, user, group, account, QOS and cluster
+        are categories. A boot delay without a limit is `UNLIMITED`, in a column of objects.
+
+        Args:
+            fields: Which attributes, and in which order; all that the installed Slurm has where
+                nothing is said.
+
+        Returns:
+            The data frame; its rows are numbered.
+
+        Raises:
+            TypeError, ValueError: That is no list of attributes.
+            NotLoaded: A job was never loaded.
+            UnsupportedField: The installed Slurm lacks one that was named.
+            ClosedError: The collection was closed.
+            ImportError: pandas is not installed (the extra ``pandas``).
+
+        Example:
+            >>> import slurmpy
+            >>> frame = slurmpy.Jobs.load().to_dataframe(fields=["id", "state", "cpus"])
+            >>> int(frame[frame.state == "RUNNING"].cpus.sum())
+            1
+        """
+        _needed("pandas", "pandas", "to_dataframe()")
+        from slurmpy import _frames
+
+        return _frames.dataframe(self._records(), _fields(fields, "to_dataframe()"))
+
+    def to_arrow(self, *, fields: Iterable[str] | None = None) -> Any:
+        """Attributes of all jobs as an Arrow ``Table``, one row for each job.
+
+        Polars, DuckDB and Parquet take it. Moments are timestamps in UTC, durations of seconds;
+        what is categories in `to_dataframe` is dictionary-encoded; dependencies, and CPU
+        frequencies, which are numbers or words, are texts (JSON where they are no text). A boot
+        delay without a limit is null. What is not UTF-8 in a text is replaced.
+
+        Args:
+            fields: Which attributes, and in which order; all that the installed Slurm has where
+                nothing is said.
+
+        Returns:
+            The table.
+
+        Raises:
+            TypeError, ValueError: That is no list of attributes.
+            NotLoaded: A job was never loaded.
+            UnsupportedField: The installed Slurm lacks one that was named.
+            ClosedError: The collection was closed.
+            ImportError: pyarrow is not installed (the extra ``arrow``).
+
+        Example:
+            >>> import slurmpy
+            >>> table = slurmpy.Jobs.load().to_arrow(fields=["id", "submit_time"])
+            >>> table.schema.field("submit_time").type
+            TimestampType(timestamp[s, tz=UTC])
+        """
+        _needed("pyarrow", "arrow", "to_arrow()")
+        from slurmpy import _frames
+
+        return _frames.arrow(self._records(), _fields(fields, "to_arrow()"))
+
+    def _records(self, table: _Table | None = None) -> Records:
+        """The records of the collection, for all that takes them at once."""
+        from slurmpy._columns import Records
+
+        table = table or self._open()
+        return Records(Job, table.snapshot, table.chosen())
 
     def to_dict(self, *, multi_cluster: bool = False) -> dict[Any, dict[Any, Any]]:
         """All attributes of all jobs.
@@ -1410,6 +1599,63 @@ def _restore(jobs: list[Job], settings: tuple[Any, ...]) -> Jobs:
     restored = Jobs(jobs)
     restored.frozen, restored._uid, restored._show, restored._names = settings
     return restored
+
+
+def _named(
+    names: tuple[str, ...], method: str, error: type[Exception] = ValueError
+) -> list[Field[Any]]:
+    """Attributes by name."""
+    if not names:
+        msg = f"{method} takes the names of attributes, such as 'id' and 'cpus'"
+        raise TypeError(msg)
+    unknown = [name for name in names if name not in Job.fields]
+    if unknown:
+        import difflib
+
+        near = difflib.get_close_matches(str(unknown[0]), Job.fields, 1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        msg = f"Job has no attribute {', '.join(map(repr, unknown))}{hint}"
+        raise error(msg)
+    return [Job.fields[name] for name in names]
+
+
+def _fields(names: Iterable[str] | None, method: str) -> list[Field[Any]]:
+    """The attributes that are wanted; all that this Slurm has where none is named."""
+    if names is None:
+        return [field for field in Job.fields.values() if field.since <= MAJOR]
+    if isinstance(names, str):
+        msg = f"fields of {method} are a list of names, such as [{names!r}]"
+        raise TypeError(msg)
+    return _named(tuple(names), method)
+
+
+def _matching(records: Records, field: Field[Any], wanted: Any, keep: list[bool]) -> list[bool]:
+    """Which of the records that are kept have a value that is wanted."""
+    is_any = isinstance(wanted, (list, tuple, set, frozenset)) and "list[" not in field.annotation
+    choices = list(wanted) if is_any else [wanted]
+
+    def fits(value: Any) -> bool:
+        if field.name == "partition" and value is not None:
+            return any(one in choices for one in (value, *value.split(",")))
+        return value in choices
+
+    codes, values = records.encoded(field)
+    fitting = [fits(value) for value in values]
+    which = range(len(records)) if codes is None else codes
+    return [kept and fitting[code] for kept, code in zip(keep, which)]
+
+
+def _needed(module: str, extra: str, method: str) -> None:
+    """Imports what is not installed with slurmpy, or says how it is."""
+    import importlib
+
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        msg = f"{method} needs {module}: pip install 'slurmpy-cffi[{extra}]', or {module} itself"
+        raise ModuleNotFoundError(msg, name=module) from None
 
 
 def _json(value: object) -> str:

@@ -1,0 +1,148 @@
+/* ---- Columns ---- */
+
+typedef struct {
+	size_t offset;
+	size_t width;
+} slurmpy_member_t;
+
+static uint64_t slurmpy_hash(const char *record, const slurmpy_member_t *members, uint32_t count)
+{
+	uint64_t hash = 14695981039346656037u;
+	const unsigned char *byte, *end;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		byte = (const unsigned char *) record + members[i].offset;
+		if (members[i].width) {
+			for (end = byte + members[i].width; byte < end; byte++)
+				hash = (hash ^ *byte) * 1099511628211u;
+		} else {
+			byte = *(const unsigned char *const *) (const void *) byte;
+			while (byte && *byte)
+				hash = (hash ^ *byte++) * 1099511628211u;
+		}
+		/* Where one ends and the next begins. */
+		hash = (hash ^ 256) * 1099511628211u;
+	}
+	return hash ^ (hash >> 32);
+}
+
+static int slurmpy_same_text(const char *one, const char *other)
+{
+	/* No text and an empty one are the same here. */
+	return one == other || strcmp(one ? one : "", other ? other : "") == 0;
+}
+
+static int slurmpy_same(const char *one, const char *other, const slurmpy_member_t *members,
+			uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		const void *a = one + members[i].offset, *b = other + members[i].offset;
+
+		if (members[i].width ? memcmp(a, b, members[i].width) :
+				       !slurmpy_same_text(*(char *const *) a, *(char *const *) b))
+			return 0;
+	}
+	return 1;
+}
+
+/* Gives records with the same values in some members the same code, counted from 0 in the order
+ * in which they come, and for each code the first that has it. Of all records, or of those at some
+ * places; codes and firsts count by these, and have room for each. Returns how many codes there
+ * are, or -1 where there is no memory. */
+static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t *places,
+				uint32_t count, const slurmpy_member_t *members,
+				uint32_t member_count, uint32_t *codes, uint32_t *firsts)
+{
+	/* Small as long as there are few, so that it stays in the cache. A slot has a code and one. */
+	size_t slots = 256, slot, old;
+	uint32_t *table = calloc(slots, sizeof(*table)), *larger, found = 0, i, code;
+	uint64_t *hashes = malloc((count + (size_t) 1) * sizeof(*hashes)), hash;
+
+	for (i = 0; table && hashes && i < count; i++) {
+		const char *record = (const char *) records + size * (places ? places[i] : i);
+
+		hash = slurmpy_hash(record, members, member_count);
+		for (slot = hash & (slots - 1); (code = table[slot]); slot = (slot + 1) & (slots - 1)) {
+			uint32_t first = firsts[code - 1];
+
+			if (hashes[code - 1] == hash &&
+			    slurmpy_same(record,
+					 (const char *) records +
+						 size * (places ? places[first] : first),
+					 members, member_count))
+				break;
+		}
+		if (code) {
+			codes[i] = code - 1;
+			continue;
+		}
+		hashes[found] = hash;
+		firsts[found] = i;
+		codes[i] = found++;
+		table[slot] = found;
+		if (found < slots / 2)
+			continue;
+		larger = calloc(slots * 4, sizeof(*table));
+		slots *= 4;
+		for (old = 0; larger && old < found; old++) {
+			for (slot = hashes[old] & (slots - 1); larger[slot];
+			     slot = (slot + 1) & (slots - 1))
+				;
+			larger[slot] = (uint32_t) old + 1;
+		}
+		free(table);
+		table = larger;
+	}
+	i = table && hashes;
+	free(table);
+	free(hashes);
+	return i ? (int64_t) found : -1;
+}
+
+/* The paths that the library makes up for jobs, each with the 0 at its end, one after the other:
+ * of standard input (0), output (1) or error (2). To be freed; NULL where there is no memory. */
+static char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *places,
+			   uint32_t count, size_t *length)
+{
+	size_t room = 65536, used = 0, longest = 4096, size;
+	char *texts = malloc(room), *larger;
+	uint32_t i = 0;
+
+	while (texts && i < count) {
+		slurm_job_info_t *job = &jobs[places ? places[i] : i];
+		const char *given = which == 0 ? job->std_in : job->std_out;
+
+		if (room - used < longest) {
+			room = room * 2 + longest;
+			larger = realloc(texts, room);
+			if (!larger)
+				free(texts);
+			texts = larger;
+			continue;
+		}
+		if (which == 2 && job->std_err)
+			given = job->std_err;
+		texts[used] = '\0';
+		/* With an empty one, 24.11 would crash. */
+		if (given && !*given)
+			;
+		else if (which == 0)
+			slurm_get_job_stdin(texts + used, (int) longest, job);
+		else if (which == 1)
+			slurm_get_job_stdout(texts + used, (int) longest, job);
+		else
+			slurm_get_job_stderr(texts + used, (int) longest, job);
+		size = strlen(texts + used);
+		if (size >= longest - 1) {
+			longest *= 4;
+			continue;
+		}
+		used += size + 1;
+		i++;
+	}
+	*length = used;
+	return texts;
+}

@@ -1,0 +1,14 @@
+/* Which records have the same values. */
+
+typedef struct {
+	size_t offset;
+	/* How many bytes it has; 0 is a text. */
+	size_t width;
+} slurmpy_member_t;
+
+int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t *places, uint32_t count,
+			 const slurmpy_member_t *members, uint32_t member_count, uint32_t *codes,
+			 uint32_t *firsts);
+
+char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *places, uint32_t count,
+		    size_t *length);

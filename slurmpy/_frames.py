@@ -1,0 +1,131 @@
+"""Collections as pandas data frames and as Arrow tables."""
+
+from __future__ import annotations
+
+import json
+
+from slurmpy._columns import DURATIONS, MOMENT
+from slurmpy._convert import Unlimited
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from slurmpy._columns import Array, Records
+    from slurmpy._fields import Field
+
+__all__ = ["arrow", "dataframe"]
+
+#: The attributes with few values, which are categories.
+_CATEGORIES = {
+    "account",
+    "cluster",
+    "group_name",
+    "partition",
+    "qos",
+    "state",
+    "state_reason",
+    "user_name",
+}
+
+
+def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
+    """Attributes as a pandas data frame, one row for each record."""
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for field in fields:
+        if field.name in _CATEGORIES:
+            which, values = _categories(records, field)
+            columns[field.name] = pd.Categorical.from_codes(which, categories=values)
+            continue
+        column = records.array(field)
+        if field.unit == MOMENT:
+            column = pd.DatetimeIndex(column).tz_localize("UTC")
+        elif field.unit in DURATIONS and column.dtype.kind == "m":
+            column = column.astype("m8[s]")
+        elif isinstance(column, np.ma.MaskedArray):
+            mask = np.ma.getmaskarray(column)
+            nullable = {
+                "b": pd.arrays.BooleanArray,
+                "f": pd.arrays.FloatingArray,
+            }.get(column.dtype.kind, pd.arrays.IntegerArray)
+            column = nullable(column.data, mask)
+        columns[field.name] = column
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(records)), copy=False)
+
+
+def arrow(records: Records, fields: Sequence[Field[Any]]) -> Any:
+    """Attributes as an Arrow table, one row for each record."""
+    import pyarrow as pa
+
+    columns = {field.name: _arrow_column(pa, records, field) for field in fields}
+    return pa.table(columns)
+
+
+def _arrow_column(pa: Any, records: Records, field: Field[Any]) -> Any:
+    """An attribute as an Arrow array."""
+    import numpy as np
+
+    if field.name in _CATEGORIES:
+        which, values = _categories(records, field)
+        indices = pa.array(which.astype(np.int32), mask=which < 0)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string()))
+    annotation = field.annotation.removesuffix(" | None")
+    if field.unset is not None or annotation in ("int", "float", "bool"):
+        column = records.array(field)
+        if column.dtype.kind == "M":
+            moments = pa.array(column.view(np.int64), mask=np.isnat(column))
+            return moments.cast(pa.timestamp("s", "UTC"))
+        if column.dtype.kind == "m":
+            seconds = column.astype("m8[s]")
+            return pa.array(seconds.view(np.int64), mask=np.isnat(column)).cast(pa.duration("s"))
+        if isinstance(column, np.ma.MaskedArray):
+            return pa.array(column.data, mask=np.ma.getmaskarray(column))
+        return pa.array(column)
+    codes, values = records.encoded(field)
+    kind, values = _arrow_kind(pa, field, annotation, values)
+    column = pa.array(values, kind)
+    return column if codes is None else column.take(pa.array(records.codes(codes)))
+
+
+def _arrow_kind(
+    pa: Any, field: Field[Any], annotation: str, values: list[Any]
+) -> tuple[Any, list[Any]]:
+    """The Arrow type of an attribute, and its values in the form that this takes."""
+    if annotation == "list[str]":
+        return pa.list_(pa.string()), values
+    if annotation == "dict[str, int]":
+        return pa.map_(pa.string(), pa.int64()), [value and list(value.items()) for value in values]
+    if field.unit in DURATIONS:
+        scale = 60 if field.unit == "minutes" else 1
+        limited = [None if isinstance(it, Unlimited) or it is None else it * scale for it in values]
+        return pa.duration("s"), limited
+    if annotation == "str":
+        return pa.string(), [_text(value) for value in values]
+    # Of several types: as JSON where it is no text or number.
+    return pa.string(), [_text(value) for value in values]
+
+
+def _text(value: Any) -> str | None:
+    """A value as UTF-8 text, which is all that Arrow has."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _categories(records: Records, field: Field[Any]) -> tuple[Array, list[str]]:
+    """The number of a value for each record, -1 for None, and the values, each once."""
+    import numpy as np
+
+    codes, values = records.encoded(field)
+    numbers: dict[str, int] = {}
+    own = np.array(
+        [-1 if it is None else numbers.setdefault(it, len(numbers)) for it in values],
+        dtype=np.int64,
+    )
+    which = own if codes is None else own[records.codes(codes)]
+    return which, list(numbers)
