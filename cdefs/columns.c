@@ -29,8 +29,7 @@ static uint64_t slurmpy_hash(const char *record, const slurmpy_member_t *members
 
 static int slurmpy_same_text(const char *one, const char *other)
 {
-	/* No text and an empty one are the same here. */
-	return one == other || strcmp(one ? one : "", other ? other : "") == 0;
+	return one == other || (one && other && strcmp(one, other) == 0);
 }
 
 static int slurmpy_same(const char *one, const char *other, const slurmpy_member_t *members,

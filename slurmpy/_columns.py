@@ -73,7 +73,7 @@ class Records:
         each = ffi.unpack(codes, len(self)) if len(self) else []
         if "list[" in field.annotation or "dict[" in field.annotation:
             # One that its owner can change.
-            return [_copied(values[code]) for code in each]
+            return [it if it is None else _copied(it) for it in map(values.__getitem__, each)]
         return [values[code] for code in each]
 
     def encoded(self, field: Field[Any]) -> tuple[Any, list[Any]]:

@@ -39,7 +39,8 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
     for field in fields:
         if field.name in _CATEGORIES:
             which, values = _categories(records, field)
-            columns[field.name] = pd.Categorical.from_codes(which, categories=values)
+            categories = _texts(pd.Index, values)
+            columns[field.name] = pd.Categorical.from_codes(which, categories=categories)
             continue
         column = records.array(field)
         if field.unit == MOMENT:
@@ -53,8 +54,18 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
                 "f": pd.arrays.FloatingArray,
             }.get(column.dtype.kind, pd.arrays.IntegerArray)
             column = nullable(column.data, mask)
+        elif column.dtype == object:
+            column = _texts(pd.Series, column)
         columns[field.name] = column
     return pd.DataFrame(columns, index=pd.RangeIndex(len(records)), copy=False)
+
+
+def _texts(make: Any, values: Any) -> Any:
+    """Texts in pandas' own type for them, which has no room for bytes that are not UTF-8."""
+    try:
+        return make(values)
+    except UnicodeEncodeError:
+        return make(values, dtype=object)
 
 
 def arrow(records: Records, fields: Sequence[Field[Any]]) -> Any:
@@ -72,7 +83,8 @@ def _arrow_column(pa: Any, records: Records, field: Field[Any]) -> Any:
     if field.name in _CATEGORIES:
         which, values = _categories(records, field)
         indices = pa.array(which.astype(np.int32), mask=which < 0)
-        return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string()))
+        texts = pa.array(list(map(_text, values)), pa.string())
+        return pa.DictionaryArray.from_arrays(indices, texts)
     annotation = field.annotation.removesuffix(" | None")
     if field.unset is not None or annotation in ("int", "float", "bool"):
         column = records.array(field)
@@ -96,25 +108,27 @@ def _arrow_kind(
 ) -> tuple[Any, list[Any]]:
     """The Arrow type of an attribute, and its values in the form that this takes."""
     if annotation == "list[str]":
-        return pa.list_(pa.string()), values
+        return pa.list_(pa.string()), [it and list(map(_text, it)) for it in values]
     if annotation == "dict[str, int]":
-        return pa.map_(pa.string(), pa.int64()), [value and list(value.items()) for value in values]
+        pairs = [it and [(_text(key), count) for key, count in it.items()] for it in values]
+        return pa.map_(pa.string(), pa.int64()), pairs
     if field.unit in DURATIONS:
         scale = 60 if field.unit == "minutes" else 1
         limited = [None if isinstance(it, Unlimited) or it is None else it * scale for it in values]
         return pa.duration("s"), limited
-    if annotation == "str":
-        return pa.string(), [_text(value) for value in values]
-    # Of several types: as JSON where it is no text or number.
-    return pa.string(), [_text(value) for value in values]
+    return pa.string(), list(map(_text, values))
 
 
-def _text(value: Any) -> str | None:
-    """A value as UTF-8 text, which is all that Arrow has."""
+def _text(value: Any) -> Any:
+    """A value as UTF-8 text, which is all that Arrow has; as JSON where it is no text."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text
 
 
 def _categories(records: Records, field: Field[Any]) -> tuple[Array, list[str]]:

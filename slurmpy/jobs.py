@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import os
 import pwd
@@ -13,12 +14,12 @@ from slurmpy import _control, _convert, _runtime
 from slurmpy._convert import Unlimited
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy._records import Snapshot, cell, is_closed, load_message
-from slurmpy.errors import ClosedError, SlurmError, check, said
+from slurmpy.errors import ClosedError, NotLoaded, SlurmError, check, said
 from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Any, TypeVar, Union, overload
 
@@ -149,10 +150,23 @@ class _Table:
             for job_id in list(jobs):
                 yield cluster, job_id
 
-    def chosen(self) -> list[int] | list[tuple[Any, Any]] | None:
+    def pairs(self) -> list[tuple[str, int, Job | int]]:
+        """Cluster, id, and the job or its place, of all jobs at one moment."""
+        return [
+            (cluster, job_id, entry)
+            for cluster, jobs in list(self.clusters.items())
+            for job_id, entry in list(jobs.items())
+        ]
+
+    def chosen(
+        self, pairs: Sequence[tuple[str, int, Job | int]] | None = None
+    ) -> list[int] | list[tuple[Any, Any]] | None:
         """The place of each job in the message, or pointer and owner where some are of others.
 
         None where they are the message's, all and in order.
+
+        Args:
+            pairs: Which jobs; None for all.
         """
         # A job that was loaded again by itself is in a message of its own.
         again = {
@@ -160,10 +174,12 @@ class _Table:
             for place, job in list(self._made.items())
             if job._record[1] is not self.snapshot
         }
-        if not self._index and self.snapshot and not again:
-            return None
-        entries = [entry for jobs in list(self.clusters.values()) for entry in list(jobs.values())]
-        if not again and self.snapshot and not any(isinstance(entry, Job) for entry in entries):
+        if pairs is None:
+            if not self._index and self.snapshot and not again:
+                return None
+            pairs = self.pairs()
+        entries = [entry for _, _, entry in pairs]
+        if not again and self.snapshot and Job not in set(map(type, entries)):
             every = list(range(self.snapshot.message.record_count))
             return None if entries == every else entries  # type: ignore[return-value]
         return [
@@ -240,12 +256,6 @@ class _Table:
             raise ClosedError(_CLOSED)
         return job
 
-    def keep(self, is_wanted: Callable[[tuple[str, int]], bool]) -> None:
-        """Leaves those jobs, by cluster and id, that are wanted."""
-        for cluster, jobs in list(self.clusters.items()):
-            self.clusters[cluster] = {i: it for i, it in jobs.items() if is_wanted((cluster, i))}
-        self.changed = True
-
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
         local = _local()
@@ -263,18 +273,23 @@ class _Table:
         else:
             borrower.add(cluster, _lent(job), lent=True)
 
-    def copy(self) -> _Table:
-        """Another table over the same message."""
+    def copy(self, pairs: Iterable[tuple[str, int, Job | int]]) -> _Table:
+        """Another table over the same message, with some of the jobs."""
         table = _Table(self.snapshot)
         table._steps = self._steps
-        clusters = {cluster: dict(jobs) for cluster, jobs in list(self.clusters.items())}
-        table._index[None] = clusters
-        # What they know of themselves: their statistics, and what they have loaded again.
-        table._made = {place: _lent(job) for place, job in list(self._made.items())}
-        for cluster, jobs in list(clusters.items()):
-            for entry in list(jobs.values()):
-                if isinstance(entry, Job) and self.owns(entry):
-                    self.lend(cluster, entry, table)
+        clusters = table._index.setdefault(None, {})
+        for cluster, job_id, entry in pairs:
+            jobs = clusters.setdefault(cluster, {})
+            if isinstance(entry, int):
+                jobs[job_id] = entry
+                made = self._made.get(entry)
+                if made is not None:
+                    # What it knows of itself: its statistics, and what it has loaded again.
+                    table._made[entry] = _lent(made)
+            elif self.owns(entry):
+                self.lend(cluster, entry, table)
+            else:
+                jobs[job_id] = entry
         table.changed = self.changed
         return table
 
@@ -1118,14 +1133,19 @@ class Jobs:
             >>> jobs.copy() == jobs
             True
         """
-        jobs = Jobs(frozen=self.frozen)
-        jobs._names, jobs._show, jobs._uid = self._names, self._show, self._uid
-        jobs._kept = self._kept
-        jobs._table = self._open().copy()
-        jobs._stats = self._stats
+        table = self._open()
+        jobs = self._with(table.copy(table.pairs()))
+        jobs.frozen, jobs._kept, jobs._stats = self.frozen, self._kept, self._stats
         return jobs
 
     __copy__ = copy
+
+    def _with(self, table: _Table) -> Jobs:
+        """A collection that asks for the same, of other jobs."""
+        jobs = Jobs()
+        jobs._names, jobs._show, jobs._uid = self._names, self._show, self._uid
+        jobs._table = table
+        return jobs
 
     def __or__(self, other: Jobs | Mapping[int, Job]) -> Jobs:
         """The jobs of both; of those in both, the other's."""
@@ -1311,20 +1331,25 @@ class Jobs:
             users = list(user) if isinstance(user, (list, tuple, set, frozenset)) else [user]
             attributes["user_id"] = {_uid(one) for one in users}
         table = self._open()
-        entries = list(table.entries())
-        records = self._records(table)
-        keep = [True] * len(records)
-        for field in _named(tuple(attributes), "filter()", TypeError) if attributes else ():
-            keep = _matching(records, field, attributes[field.name], keep)
-        found = self.copy()
+        pairs = table.pairs()
+        if attributes:
+            records = self._records(table, pairs)
+            keep = [True] * len(pairs)
+            for field in _named(tuple(attributes), "filter()", TypeError):
+                keep = _matching(records, field, attributes[field.name], keep)
+            pairs = list(itertools.compress(pairs, keep))
+        found = self._with(table.copy(pairs))
         found.frozen = True
-        found._stats = None
-        wanted = {entry for entry, is_wanted in zip(entries, keep) if is_wanted}
-        own = found._open()
-        own.keep(lambda entry: entry in wanted)
-        if where is not None:
-            chosen = {(cluster, job._id) for cluster, job in own.jobs() if where(job)}
-            own.keep(lambda entry: entry in chosen)
+        return found if where is None else found._where(where)
+
+    def _where(self, where: Callable[[Job], object]) -> Jobs:
+        """The jobs of a selection that are wanted."""
+        table = self._open()
+        pairs = [
+            pair for pair in table.pairs() if where(table.job(table.clusters[pair[0]], pair[1]))
+        ]
+        found = self._with(table.copy(pairs))
+        found.frozen = True
         return found
 
     def to_dicts(self, *, fields: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -1420,33 +1445,57 @@ class Jobs:
 
         return _frames.arrow(self._records(), _fields(fields, "to_arrow()"))
 
-    def _records(self, table: _Table | None = None) -> Records:
-        """The records of the collection, for all that takes them at once."""
+    def _records(
+        self,
+        table: _Table | None = None,
+        pairs: Sequence[tuple[str, int, Job | int]] | None = None,
+    ) -> Records:
+        """The records of all jobs, or of some, for what takes them at once."""
         from slurmpy._columns import Records
 
-        table = table or self._open()
-        return Records(Job, table.snapshot, table.chosen())
+        if table is None:
+            table = self._open()
+        return Records(Job, table.snapshot, table.chosen(pairs))
 
-    def to_dict(self, *, multi_cluster: bool = False) -> dict[Any, dict[Any, Any]]:
-        """All attributes of all jobs.
+    def to_dict(
+        self, *, multi_cluster: bool = False, fields: Iterable[str] | None = None
+    ) -> dict[Any, dict[Any, Any]]:
+        """All attributes of all jobs, by id.
 
         Args:
             multi_cluster: Whether the ids stand under the names of their clusters.
+            fields: Which attributes, and in which order; all that a job has where nothing is said.
 
         Returns:
             Id to the job's `Job.to_dict`, or cluster to id to it.
 
         Raises:
-            ValueError: An id is there for two clusters, and ``multi_cluster`` is not set.
+            ValueError: An id is there for two clusters, and ``multi_cluster`` is not set; or there
+                is no such attribute.
+            TypeError: ``fields`` is no list of attributes.
+            NotLoaded: Attributes were named, and a job was never loaded.
+            UnsupportedField: The installed Slurm lacks one that was named.
+            ClosedError: The collection was closed.
 
         Example:
             >>> from slurmpy import Jobs
             >>> Jobs("1,2").to_dict()
             {1: {'id': 1}, 2: {'id': 2}}
         """
+        from slurmpy import _columns
+
+        table = self._open()
+        pairs = table.pairs()
+        try:
+            wanted = _fields(fields, "to_dict()")
+            rows = _columns.dicts(self._records(table, pairs), wanted)
+        except NotLoaded:
+            if fields is not None:
+                raise
+            rows = [table.job(table.clusters[cluster], i).to_dict() for cluster, i, _ in pairs]
         clusters: dict[str, dict[int, Any]] = {}
-        for cluster, job_id, job in self.items().with_cluster():
-            clusters.setdefault(cluster, {})[job_id] = job.to_dict()
+        for (cluster, job_id, _), row in zip(pairs, rows):
+            clusters.setdefault(cluster, {})[job_id] = row
         if multi_cluster:
             return clusters
         merged = {job_id: job for jobs in clusters.values() for job_id, job in jobs.items()}
@@ -1455,11 +1504,11 @@ class Jobs:
             raise ValueError(msg)
         return merged
 
-    def to_json(self, *, multi_cluster: bool = False) -> str:
+    def to_json(self, *, multi_cluster: bool = False, fields: Iterable[str] | None = None) -> str:
         """The same as `to_dict`, as JSON; the ids are texts there.
 
         Raises:
-            ValueError: An id is there for two clusters, and ``multi_cluster`` is not set.
+            ValueError, TypeError, NotLoaded, UnsupportedField, ClosedError: As `to_dict`.
 
         Example:
             >>> from slurmpy import Jobs
@@ -1468,7 +1517,8 @@ class Jobs:
         """
         import json
 
-        return json.dumps(self.to_dict(multi_cluster=multi_cluster), default=_json)
+        values = self.to_dict(multi_cluster=multi_cluster, fields=fields)
+        return json.dumps(values, default=_json)
 
 
 MutableMapping.register(Jobs)  # pyright: ignore[reportAttributeAccessIssue]

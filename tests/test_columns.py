@@ -1,4 +1,4 @@
-"""Whole columns as NumPy arrays on Slurm's own memory."""
+"""Whole columns as NumPy arrays: on Slurm's own memory, and with the values of attributes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from records import FIELDS, several
 
 import slurmpy
 from slurmpy import Job, Jobs
@@ -192,3 +193,59 @@ def test_what_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(ModuleNotFoundError, match=r"slurmpy-cffi\[numpy\]"):
         Jobs().raw_columns("id")
+
+
+# With the values that the attributes have
+
+UNITS = {"Unix timestamp": "M8[s]", "seconds": "m8[s]", "minutes": "m8[m]"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_column_has_the_values_of_the_attribute(name: str) -> None:
+    jobs, kept = several()
+    field = FIELDS[name]
+    expected = [getattr(job, name) for job in jobs.values()]
+    column = jobs.columns(name)[name]
+    assert len(column) == len(jobs)
+    unit = UNITS.get(field.unit)
+    if unit and "Unlimited" not in field.annotation:
+        assert column.dtype == np.dtype(unit)
+        assert np.isnat(column).tolist() == [value is None for value in expected]
+        assert column.astype("i8")[~np.isnat(column)].tolist() == [
+            value for value in expected if value is not None
+        ]
+    else:
+        assert column.tolist() == expected
+        numbers = field.annotation.split(" | ")[0] in ("int", "float", "bool")
+        several_types = field.annotation.count("|") > 1 or "str" in field.annotation
+        assert (column.dtype == object) == (several_types or not numbers)
+        is_masked = isinstance(column, np.ma.MaskedArray)
+        assert is_masked == (column.dtype != object and "None" in field.annotation)
+    assert kept
+
+
+def test_columns_are_the_callers_own(held: list[int]) -> None:
+    jobs = Jobs.load()
+    names = ("id", "submit_time", "time_limit", "state", "nice")
+    columns, again = jobs.columns(*names), jobs.columns(*names)
+    assert list(columns) == list(names)
+    ids = list(jobs)
+    jobs.close()
+    for column in columns.values():
+        column[0] = column[-1]
+    assert columns["id"].tolist() == [ids[-1], *ids[1:]]
+    assert again["id"].tolist() == ids
+    assert set(held) <= set(ids)
+
+
+def test_columns_of_some_jobs(held: list[int]) -> None:
+    jobs = Jobs.load()
+    some = jobs.filter(id=held[:3])
+    assert some.columns("id", "nice")["nice"].tolist() == [jobs[i].nice for i in held[:3]]
+    mixed = Jobs([Job.load(held[0]), copy.copy(jobs[held[1]])])
+    assert mixed.columns("nice")["nice"].tolist() == [jobs[i].nice for i in held[:2]]
+    assert Jobs().columns("id", "state", "submit_time")["submit_time"].tolist() == []
+    with pytest.raises(ValueError, match="Job has no attribute 'cpuz'"):
+        jobs.columns("cpuz")
+    with pytest.raises(TypeError, match="takes the names of attributes"):
+        jobs.columns()

@@ -1,0 +1,168 @@
+"""Data frames and Arrow tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from records import FIELDS, several
+
+import slurmpy
+from slurmpy import UNLIMITED, Jobs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+else:
+    np = pytest.importorskip("numpy", reason="pandas and pyarrow are in the group dev alone")
+    pd = pytest.importorskip("pandas", reason="pandas and pyarrow are in the group dev alone")
+    pa = pytest.importorskip("pyarrow", reason="pandas and pyarrow are in the group dev alone")
+
+pytestmark = pytest.mark.once
+
+SECONDS = {"seconds": 1, "minutes": 60}
+
+
+def value_of(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever an attribute is
+    """What stands for the value of an attribute in a table; of a duration, its seconds."""
+    unit = FIELDS[name].unit
+    if value is None or value is UNLIMITED:
+        return value
+    if unit == "Unix timestamp":
+        return pd.Timestamp(value, unit="s", tz="UTC")
+    return value * SECONDS[unit] if unit in SECONDS else value
+
+
+def items(column: pd.Series) -> list[Any]:
+    """The values of a column, None for each that is missing."""
+    if column.dtype.kind == "m":
+        missing = column.isna().tolist()
+        seconds = column.to_numpy().astype("m8[s]").astype("i8").tolist()
+        return [None if gone else value for gone, value in zip(missing, seconds)]
+    return [
+        item if isinstance(item, (list, dict)) or item is UNLIMITED or not pd.isna(item) else None
+        for item in column.tolist()
+    ]
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - as above
+    """As Arrow can have it: UTF-8, and JSON for what is of several types."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, list):
+        return list(map(plain, value))
+    return value
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_frame_has_the_values_of_the_attribute(name: str) -> None:
+    jobs, kept = several()
+    frame = jobs.to_dataframe(fields=[name])
+    values = [getattr(job, name) for job in jobs.values()]
+    if "Unlimited" not in FIELDS[name].annotation:
+        values = [value_of(name, value) for value in values]
+    assert items(frame[name]) == values
+    assert kept
+
+
+def test_the_types_of_a_frame() -> None:
+    jobs, kept = several()
+    frame = jobs.to_dataframe()
+    assert list(frame) == list(FIELDS)
+    assert len(frame) == len(jobs)
+    types = frame.dtypes
+    for name in ("state", "partition", "user_name", "account"):
+        assert isinstance(types[name], pd.CategoricalDtype)
+    assert types["id"] == np.uint32
+    assert types["cpus"] == pd.UInt32Dtype()
+    assert types["exit_code"] == pd.Int64Dtype()
+    assert str(types["submit_time"]) == "datetime64[s, UTC]"
+    assert types["time_limit"] == types["run_time"] == np.dtype("m8[s]")
+    assert types["is_batch_job"] == np.dtype(bool)
+    assert types["kill_on_invalid_dependency"] == pd.BooleanDtype()
+    assert types["billable_tres"] == pd.Float64Dtype()
+    assert jobs.to_dataframe(fields=["state", "id"]).columns.tolist() == ["state", "id"]
+    assert kept
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_table_has_the_values_of_the_attribute(name: str) -> None:
+    jobs, kept = several()
+    (column,) = jobs.to_arrow(fields=[name]).columns
+    column.validate(full=True)
+    is_duration = pa.types.is_duration(column.type)
+    found = (column.cast(pa.int64()) if is_duration else column).to_pylist()
+    expected = [value_of(name, getattr(job, name)) for job in jobs.values()]
+    if is_duration:
+        expected = [None if value is UNLIMITED else value for value in expected]
+    elif pa.types.is_map(column.type):
+        expected = [it and [(plain(key), count) for key, count in it.items()] for it in expected]
+    elif FIELDS[name].annotation.count("|") > 1:
+        # Numbers and words, or dicts.
+        expected = [it if it is None or isinstance(it, str) else json.dumps(it) for it in expected]
+    assert found == [plain(value) for value in expected]
+    assert kept
+
+
+def test_the_types_of_a_table() -> None:
+    jobs, kept = several()
+    table = jobs.to_arrow()
+    assert table.column_names == list(FIELDS)
+    types = {field.name: field.type for field in table.schema}
+    assert types["id"] == pa.uint32()
+    assert types["submit_time"] == pa.timestamp("s", "UTC")
+    assert types["time_limit"] == types["delay_boot_time"] == pa.duration("s")
+    assert types["state"] == pa.dictionary(pa.int32(), pa.string())
+    assert types["licenses"] == pa.list_(pa.string())
+    assert types["gres_per_node"] == pa.map_(pa.string(), pa.int64())
+    assert types["comment"] == pa.string()
+    assert types["is_batch_job"] == pa.bool_()
+    assert kept
+
+
+def test_parquet_and_back(tmp_path: Any) -> None:  # noqa: ANN401 - pytest's
+    import pyarrow.parquet as pq
+
+    jobs, kept = several()
+    table = jobs.to_arrow()
+    pq.write_table(table, tmp_path / "jobs.parquet")
+    again = pq.read_table(tmp_path / "jobs.parquet")
+    assert again.column("state").to_pylist() == [job.state for job in jobs.values()]
+    assert again.num_rows == len(jobs)
+    assert kept
+
+
+def test_they_are_the_callers_own() -> None:
+    jobs, kept = several()
+    frame, table = jobs.to_dataframe(), jobs.to_arrow()
+    ids = list(jobs)
+    jobs.close()
+    assert frame["id"].tolist() == table.column("id").to_pylist() == ids
+    frame.loc[0, "id"] = 7
+    assert frame["id"].tolist()[0] == 7
+    with pytest.raises(slurmpy.ClosedError):
+        jobs.to_dataframe()
+    with pytest.raises(slurmpy.ClosedError):
+        jobs.to_arrow()
+    assert kept
+
+
+def test_no_jobs() -> None:
+    frame, table = Jobs().to_dataframe(), Jobs().to_arrow()
+    assert (len(frame), list(frame)) == (0, list(FIELDS))
+    assert (table.num_rows, table.column_names) == (0, list(FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("method", "module", "extra"),
+    [("to_dataframe", "pandas", "pandas"), ("to_arrow", "pyarrow", "arrow")],
+)
+def test_what_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, method: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {module}: .*slurmpy-cffi\[{extra}\]"):
+        getattr(Jobs(), method)()
