@@ -21,12 +21,14 @@ import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from report import ROWS, Result, Row, Samples, table
 
 import slurmpy
 from slurmpy.testing import LocalCluster
+
+T = TypeVar("T")
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,6 +45,13 @@ MessageTimeout=100
 """
 #: Steps that run are sampled as on a real cluster, not every second as LocalCluster has it.
 SAMPLED = "JobAcctGatherFrequency=60"
+#: What is taken out of a load.
+TABLES = ("raw-12", "columns-12", "view", "dicts", "frame", "arrow", "filter")
+#: How many jobs are few, and how many are most, for how the cost of that grows.
+FEW, MOST = 10_000, 300_000
+#: How often that is measured.
+GROWTH_ROUNDS = 3
+
 #: Seconds until all steps run, at the most.
 PATIENCE = 120
 
@@ -145,6 +154,14 @@ class Bench:
         """Loads on several threads against as many one after another; the C call likewise."""
         return self.pairs("threads")
 
+    def tables(self) -> dict[str, Samples]:
+        """What is taken out of a load, against the C call."""
+        return self.pairs("tables")
+
+    def tools(self) -> dict[str, Samples]:
+        """The same against Slurm's commands."""
+        return self.pairs("tools")
+
     def stats(self) -> dict[str, Samples]:
         """`Jobs.load_stats()` against the C calls, and against `sstat`."""
         return self.pairs("stats")
@@ -192,6 +209,8 @@ class Bench:
         """The rows that need jobs and nothing that happens; see `measured`."""
         return {
             **measured(self.loads, "load", "reload", "lookup"),
+            **measured(self.tables, *TABLES),
+            **measured(self.tools, "squeue", "squeue-json", "scontrol"),
             **measured(
                 self.threads, *(f"{who}-{n}" for n in (2, 4) for who in ("threads", "bare"))
             ),
@@ -224,6 +243,27 @@ def live(steps: int, rounds: int) -> dict[str, Samples]:
     ) as cluster:
         make_steps(cluster, steps)
         return Bench(cluster.env, steps, rounds).stats()
+
+
+def queue(jobs: int, measure: Callable[[LocalCluster], T]) -> T:
+    """Measures on a cluster that has so many jobs, and rests."""
+    say(f"a cluster with {jobs} jobs")
+    capacity = max(300_000, jobs + ARRAY)
+    with LocalCluster(nodes=1, max_job_count=capacity, extra_conf=QUIET) as cluster:
+        make_records(cluster, jobs)
+        settle(cluster.daemons["slurmctld"])
+        return measure(cluster)
+
+
+def growth(few: int, most: int, rounds: int) -> dict[str, Samples]:
+    """What it costs to take all of this out of a load, in loads, with many jobs and with few."""
+
+    def ratios(jobs: int) -> list[float]:
+        found = queue(jobs, lambda cluster: Bench(cluster.env, jobs, rounds).tables())
+        parts = [[a / b for a, b in zip(*found[key])] for key in TABLES if key in found]
+        return [sum(part) for part in zip(*parts)]
+
+    return {"growth": Samples(ratios(most), ratios(few))}
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:
@@ -267,6 +307,12 @@ def result(row: Row, found: Samples | str) -> Result:
     return Result(row, None, found) if isinstance(found, str) else Result(row, found)
 
 
+def rows_here() -> list[Row]:
+    """The rows of this Python: pandas and pyarrow are not for PyPy."""
+    pypy = platform.python_implementation() == "PyPy"
+    return [row for row in ROWS if not (pypy and row.key in ("frame", "arrow"))]
+
+
 def count(text: str) -> int:
     """A number on the command line, at least 1."""
     number = int(text)
@@ -284,17 +330,20 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all of it")
     options = parser.parse_args()
 
-    say(f"a cluster with {options.jobs} jobs")
-    capacity = max(300_000, options.jobs + ARRAY)
-    with LocalCluster(nodes=1, max_job_count=capacity, extra_conf=QUIET) as cluster:
-        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        facts = about(cluster)
-        make_records(cluster, options.jobs)
-        settle(cluster.daemons["slurmctld"])
-        found = Bench(cluster.env, options.jobs, options.rounds).of_records()
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    facts, found = queue(
+        options.jobs,
+        lambda cluster: (
+            about(cluster),
+            Bench(cluster.env, options.jobs, options.rounds).of_records(),
+        ),
+    )
+    few, most = FEW * options.jobs // 100_000, MOST * options.jobs // 100_000
+    rounds = min(options.rounds, GROWTH_ROUNDS)
+    found.update(measured(lambda: growth(max(few, 1), most, rounds), "growth"))
     say(f"a cluster with {options.steps} running steps")
     found.update(measured(lambda: live(options.steps, options.rounds), "stats", "sstat"))
-    results = [result(row, found.get(row.key, "nothing was measured")) for row in ROWS]
+    results = [result(row, found.get(row.key, "nothing was measured")) for row in rows_here()]
 
     sizes = {"jobs": options.jobs, "steps": options.steps, "rounds": options.rounds}
     shown = {name: ", ".join(f"{k} {v}" for k, v in fact.items()) for name, fact in facts.items()}

@@ -1,8 +1,9 @@
 """One kind of measurement in a process of its own, printed as JSON in seconds and bytes.
 
 ``python bench/measure.py loads 100000 15`` measures loads against a controller with 100,000 jobs in
-15 rounds, with ``threads`` in place of ``loads`` those on several threads, and ``python
-bench/measure.py stats 200 15`` live statistics of 200 running steps. What is compared is measured
+15 rounds, with ``threads`` in place of ``loads`` those on several threads, with ``tables`` what is
+taken out of a load, with ``tools`` the same against Slurm's commands, and ``python bench/measure.py
+stats 200 15`` live statistics of 200 running steps. What is compared is measured
 in turns, so that whatever else the machine does meets both sides alike.
 pyperf, which measures one benchmark to its end before the next, cannot do that; it measures the
 start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib.util
 import json
 import os
 import platform
@@ -49,6 +51,38 @@ WIDTHS = (2, 4)
 
 #: How often `sstat` runs for every job: a process each, one after the other, takes seconds.
 SSTATS = 5
+
+#: Numbers, of which some may be unset.
+NUMBERS = (
+    "id",
+    "user_id",
+    "group_id",
+    "array_id",
+    "priority",
+    "time_limit",
+    "num_nodes",
+    "cpus",
+    "ntasks",
+    "submit_time",
+    "eligible_time",
+    "start_time",
+)
+#: What squeue shows where nothing else is asked for, and how it is asked for the same.
+VIEW = (
+    "id",
+    "partition",
+    "name",
+    "user_name",
+    "state",
+    "run_time",
+    "num_nodes",
+    "allocated_nodes",
+)
+SQUEUE = ("squeue", "--noheader", "--array", "--format=%i|%P|%j|%u|%t|%M|%D|%R")
+
+#: How often Slurm's commands are asked for all jobs, and for all of them as JSON, which takes long.
+COMMANDS = 5
+LONG = 1
 
 #: Two measurements a round: ours, and what it is compared with.
 Pairs = dict[str, tuple[list[float], list[float]]]
@@ -363,6 +397,75 @@ def stats(steps: int, rounds: int) -> Pairs:
     return pairs
 
 
+def takes(jobs: slurmpy.Jobs) -> dict[str, Callable[[], object]]:
+    """The ways in which data is taken out of a load."""
+    found: dict[str, Callable[[], object]] = {
+        "view": lambda: jobs.to_dicts(fields=VIEW),
+        "dicts": jobs.to_dicts,
+        "filter": lambda: jobs.filter(state="PENDING"),
+    }
+    if importlib.util.find_spec("numpy"):
+        found["raw-12"] = lambda: jobs.raw_columns(*NUMBERS)
+        found["columns-12"] = lambda: jobs.columns(*NUMBERS)
+    if importlib.util.find_spec("pandas"):
+        found["frame"] = jobs.to_dataframe
+    if importlib.util.find_spec("pyarrow"):
+        found["arrow"] = jobs.to_arrow
+    return found
+
+
+def timed(action: Callable[[], object]) -> float:
+    """How long something takes; to free what it gives is not counted."""
+    gc.collect()
+    start = perf_counter()
+    found = action()
+    seconds = perf_counter() - start
+    del found
+    return seconds
+
+
+def tables(jobs: int, rounds: int) -> Pairs:
+    """What is taken out of a load, in turns with the C call."""
+    bare = Bare(jobs)
+    pairs: Pairs = {}
+    # The first round is for what is imported and compiled.
+    for number in range(rounds + 1):
+        with slurmpy.Jobs.load() as collection:
+            expect(len(collection), jobs)
+            for key, action in takes(collection).items():
+                yardstick, ours = bare.time(), timed(action)
+                if number:
+                    pair = pairs.setdefault(key, ([], []))
+                    pair[0].append(ours)
+                    pair[1].append(yardstick)
+    return pairs
+
+
+def command(*argv: str) -> Callable[[], object]:
+    """Runs a command, and reads what it says."""
+    return lambda: subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
+
+
+def tools(jobs: int, rounds: int) -> Pairs:
+    """The same, and loads with them, against Slurm's commands."""
+    bare = Bare(jobs)
+    bare.time()
+    pairs: Pairs = {"squeue": ([], []), "scontrol": ([], []), "squeue-json": ([], [])}
+    for _ in range(min(rounds, COMMANDS)):
+        with slurmpy.Jobs.load() as collection:
+            pairs["squeue"][0].append(timed(lambda: collection.to_dicts(fields=VIEW)))
+        # What is left of it without the load.
+        pairs["squeue"][1].append(timed(command(*SQUEUE)) - bare.time())
+    for key, *argv in (
+        ("scontrol", "scontrol", "-o", "show", "job"),
+        ("squeue-json", "squeue", "--json"),
+    ):
+        for _ in range(min(rounds, LONG)):
+            pairs[key][0].append(timed(lambda: slurmpy.Jobs.load().to_dicts()))
+            pairs[key][1].append(timed(command(*argv)))
+    return pairs
+
+
 def resident() -> int:
     """Bytes of this process that are in memory."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
@@ -379,6 +482,10 @@ def main(kind: str, jobs: str, detail: str) -> None:
         found = attributes(int(jobs), int(detail))
     elif kind == "threads":
         found = threads(int(jobs), int(detail))
+    elif kind == "tables":
+        found = tables(int(jobs), int(detail))
+    elif kind == "tools":
+        found = tools(int(jobs), int(detail))
     elif kind == "stats":
         found = stats(int(jobs), int(detail))
     else:

@@ -30,7 +30,18 @@ GOALS = {
     "import": 3.0,
     "stats": 1.15,
     "sstat": 0.4,
-    "reload": None,
+    "reload": 0.005,
+    "raw-12": 0.001,
+    "columns-12": 0.04,
+    "view": 0.15,
+    "squeue": 1 / 3,
+    "dicts": 2.7,
+    "squeue-json": 1 / 30,
+    "frame": 1.5,
+    "arrow": 1.5,
+    "growth": 1.25,
+    "filter": None,
+    "scontrol": None,
     "lookup": None,
     "threads-2": None,
     "bare-2": None,
@@ -38,6 +49,10 @@ GOALS = {
     "bare-4": None,
     "raw": None,
 }
+
+
+#: What Slurm's commands take minutes for, where there are many jobs.
+SLOW = {"scontrol", "squeue-json"}
 
 
 @pytest.fixture
@@ -94,10 +109,13 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
         unmeasured = rows.pop("import")
         assert (unmeasured["measured"], unmeasured["holds"]) == (False, False)
         assert "pyperf" in unmeasured["why"]
+    for key, module in (("frame", "pandas"), ("arrow", "pyarrow")):
+        if importlib.util.find_spec(module) is None:
+            assert not rows.pop(key)["measured"]
     for key, row in rows.items():
         assert row["measured"], row["why"]
         ours, yardstick = row["values"]["ours"], row["values"]["yardstick"]
-        assert len(ours) == len(yardstick) >= 2
+        assert len(ours) == len(yardstick) >= (1 if key in SLOW else 2)
         assert min(ours + yardstick) > 0
         ratios = [one / other for one, other in zip(ours, yardstick)]
         assert row["ratio"]["median"] == pytest.approx(statistics.median(ratios))
