@@ -162,6 +162,12 @@ class Bench:
         """The same against Slurm's commands."""
         return self.pairs("tools")
 
+    def pyslurm(self) -> dict[str, Samples]:
+        """The other binding's loads, against the C call."""
+        if importlib.util.find_spec("pyslurm") is None:
+            raise RuntimeError("pyslurm is not installed")
+        return self.pairs("pyslurm")
+
     def stats(self) -> dict[str, Samples]:
         """`Jobs.load_stats()` against the C calls, and against `sstat`."""
         return self.pairs("stats")
@@ -211,6 +217,7 @@ class Bench:
             **measured(self.loads, "load", "reload", "lookup"),
             **measured(self.tables, *TABLES),
             **measured(self.tools, "squeue", "squeue-json", "scontrol"),
+            **measured(self.pyslurm, "pyslurm"),
             **measured(
                 self.threads, *(f"{who}-{n}" for n in (2, 4) for who in ("threads", "bare"))
             ),
@@ -258,12 +265,13 @@ def queue(jobs: int, measure: Callable[[LocalCluster], T]) -> T:
 def growth(few: int, most: int, rounds: int) -> dict[str, Samples]:
     """What it costs to take all of this out of a load, in loads, with many jobs and with few."""
 
-    def ratios(jobs: int) -> list[float]:
+    def ratios(jobs: int) -> dict[str, list[float]]:
         found = queue(jobs, lambda cluster: Bench(cluster.env, jobs, rounds).tables())
-        parts = [[a / b for a, b in zip(*found[key])] for key in TABLES if key in found]
-        return [sum(part) for part in zip(*parts)]
+        return {key: [ours / other for ours, other in zip(*found[key])] for key in found}
 
-    return {"growth": Samples(ratios(most), ratios(few))}
+    many, some = ratios(most), ratios(few)
+    worst = max(many, key=lambda key: statistics.median(many[key]) / statistics.median(some[key]))
+    return {"growth": Samples(many[worst], some[worst])}
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:

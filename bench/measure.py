@@ -143,12 +143,12 @@ class Bare:
         # By now slurmpy has made the symbols of libslurm global, as its plugins need them.
         self.lib: Any = self.ffi.dlopen(None)
 
-    def load(self) -> tuple[float, Any]:
+    def load(self, flags: int = SHOW) -> tuple[float, Any]:
         """How long the call takes, and what it gives."""
         out = self.ffi.new("void **")
         gc.collect()
         start = perf_counter()
-        rc = self.lib.slurm_load_jobs(0, out, SHOW)
+        rc = self.lib.slurm_load_jobs(0, out, flags)
         seconds = perf_counter() - start
         if rc:
             sys.exit(f"slurm_load_jobs returned {rc}, errno {self.ffi.errno}")
@@ -156,9 +156,9 @@ class Bare:
         expect(ffi.cast("job_info_msg_t *", address).record_count, self.jobs)
         return seconds, out[0]
 
-    def time(self) -> float:
+    def time(self, flags: int = SHOW) -> float:
         """How long the call takes; freeing is not counted."""
-        seconds, message = self.load()
+        seconds, message = self.load(flags)
         self.lib.slurm_free_job_info_msg(message)
         return seconds
 
@@ -397,15 +397,20 @@ def stats(steps: int, rounds: int) -> Pairs:
     return pairs
 
 
+def view(jobs: slurmpy.Jobs) -> dict[str, list[object]]:
+    """The columns of squeue's default view, as Python values."""
+    return {name: column.tolist() for name, column in jobs.columns(*VIEW).items()}
+
+
 def takes(jobs: slurmpy.Jobs) -> dict[str, Callable[[], object]]:
     """The ways in which data is taken out of a load."""
     found: dict[str, Callable[[], object]] = {
-        "view": lambda: jobs.to_dicts(fields=VIEW),
         "dicts": jobs.to_dicts,
         "filter": lambda: jobs.filter(state="PENDING"),
     }
     if importlib.util.find_spec("numpy"):
         found["raw-12"] = lambda: jobs.raw_columns(*NUMBERS)
+        found["view"] = lambda: view(jobs)
         found["columns-12"] = lambda: jobs.columns(*NUMBERS)
     if importlib.util.find_spec("pandas"):
         found["frame"] = jobs.to_dataframe
@@ -441,6 +446,19 @@ def tables(jobs: int, rounds: int) -> Pairs:
     return pairs
 
 
+def pyslurm(jobs: int, rounds: int) -> Pairs:
+    """The other binding, where one is installed that fits this Slurm."""
+    import pyslurm as other  # type: ignore[import-not-found]  # it is seldom there
+
+    bare = Bare(jobs)
+    bare.time()
+    pairs: Pairs = {"pyslurm": ([], [])}
+    for _ in range(min(rounds, COMMANDS)):
+        pairs["pyslurm"][0].append(timed(other.Jobs.load))
+        pairs["pyslurm"][1].append(bare.time())
+    return pairs
+
+
 def command(*argv: str) -> Callable[[], object]:
     """Runs a command, and reads what it says."""
     return lambda: subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
@@ -453,9 +471,9 @@ def tools(jobs: int, rounds: int) -> Pairs:
     pairs: Pairs = {"squeue": ([], []), "scontrol": ([], []), "squeue-json": ([], [])}
     for _ in range(min(rounds, COMMANDS)):
         with slurmpy.Jobs.load() as collection:
-            pairs["squeue"][0].append(timed(lambda: collection.to_dicts(fields=VIEW)))
+            pairs["squeue"][0].append(timed(lambda: view(collection)))
         # What is left of it without the load.
-        pairs["squeue"][1].append(timed(command(*SQUEUE)) - bare.time())
+        pairs["squeue"][1].append(timed(command(*SQUEUE)) - bare.time(lib.SHOW_LOCAL))
     for key, *argv in (
         ("scontrol", "scontrol", "-o", "show", "job"),
         ("squeue-json", "squeue", "--json"),
@@ -484,6 +502,8 @@ def main(kind: str, jobs: str, detail: str) -> None:
         found = threads(int(jobs), int(detail))
     elif kind == "tables":
         found = tables(int(jobs), int(detail))
+    elif kind == "pyslurm":
+        found = pyslurm(int(jobs), int(detail))
     elif kind == "tools":
         found = tools(int(jobs), int(detail))
     elif kind == "stats":

@@ -76,14 +76,15 @@ ROWS = (
     Row("reload", "jobs.reload(), nothing changed", _C_CALL, 0.005, "ms", 1e3),
     Row("raw-12", "raw_columns() of 12 numbers", _C_CALL, 0.001, "ms", 1e3),
     Row("columns-12", "columns() of 12 numbers", _C_CALL, 0.04, "ms", 1e3),
-    Row("view", "to_dicts() of squeue's 8 columns", _C_CALL, 0.15, "ms", 1e3),
-    Row("squeue", "to_dicts() of squeue's 8 columns", "squeue less the load", 1 / 3, "ms", 1e3),
+    Row("view", "columns() of squeue's 8, as lists", _C_CALL, 0.15, "ms", 1e3),
+    Row("squeue", "columns() of squeue's 8, as lists", "squeue less the load", 1 / 3, "ms", 1e3),
     Row("dicts", "to_dicts()", _C_CALL, 2.7, "ms", 1e3),
     Row("squeue-json", "Jobs.load().to_dicts()", "squeue --json", 1 / 30, "ms", 1e3),
     Row("frame", "to_dataframe()", _C_CALL, 1.5, "ms", 1e3),
     Row("arrow", "to_arrow()", _C_CALL, 1.5, "ms", 1e3),
-    Row("growth", "all of these / C, most jobs", "the same, few jobs", 1.25, "", 1),
+    Row("growth", "the ratio of these that grows most", "with few jobs", 1.25, "", 1),
     Row("filter", "filter(state=...) that all fit", _C_CALL, None, "ms", 1e3),
+    Row("pyslurm", "pyslurm's Jobs.load()", _C_CALL, None, "ms", 1e3),
     Row("scontrol", "Jobs.load().to_dicts()", "scontrol -o show job", None, "ms", 1e3),
     Row("lookup", "Jobs.load() and the first jobs[id]", _C_CALL, None, "ms", 1e3),
     Row("threads-2", "4 times Jobs.load() on 2 threads", _IN_TURN, None, "ms", 1e3),
@@ -118,7 +119,7 @@ class Result:
         """Whether the goal is kept, by both ratios; None where there is no goal."""
         if self.row.goal is None:
             return None
-        if self.samples is None:
+        if self.samples is None or min(self.samples.yardstick) <= 0:
             return False
         return max(self.ratio.median, self.ratio_of_medians) <= self.row.goal
 
@@ -139,7 +140,7 @@ class Result:
             **values,
             "ratio": self.ratio._asdict(),
             "ratio_of_medians": self.ratio_of_medians,
-            "unit": "bytes" if row.unit == "MiB" else "seconds",
+            "unit": {"MiB": "bytes", "": "ratio"}.get(row.unit, "seconds"),
             "median": {"ours": self.ours.median, "yardstick": self.yardstick.median},
             "values": {"ours": self.samples.ours, "yardstick": self.samples.yardstick},
         }

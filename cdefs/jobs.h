@@ -163,6 +163,7 @@ void slurm_get_job_stdin(char *buf, int buf_size, slurm_job_info_t *job);
 void slurm_get_job_stdout(char *buf, int buf_size, slurm_job_info_t *job);
 
 char *slurm_job_state_string(uint32_t state);
+uint32_t slurm_job_state_num(const char *name);
 const char *slurmpy_reason_string(uint32_t reason);
 const char *slurm_job_share_string(uint16_t shared);
 char *slurmpy_array_tasks(slurm_job_info_t *job);

@@ -44,6 +44,7 @@ extern slurm_conf_t slurm_conf;
 extern int slurm_conf_init(const char *conf);
 extern int slurm_conf_destroy(void);
 extern char *slurm_job_state_string(uint32_t state);
+extern uint32_t slurm_job_state_num(const char *name);
 extern const char *slurm_job_share_string(uint16_t shared);
 extern void slurm_xfree(void **item);
 extern int64_t slurm_bit_size(bitstr_t *bits);

@@ -28,6 +28,9 @@ __all__ = ["Records", "dicts"]
 MOMENT = "Unix timestamp"
 DURATIONS = {"seconds": "s", "minutes": "m"}
 
+#: No 64 bits have a number as large, which a text of Slurm's can be.
+_LARGE = 2**63
+
 
 class Records:
     """The records of a collection, in its order.
@@ -216,7 +219,7 @@ class Records:
         Returns:
             ``datetime64`` and ``timedelta64`` where it is a moment or a duration, with NaT where it
             is not set; other numbers masked there; a plain array where it always is set; objects
-            where it is no number.
+            where it is no number, or too large a one for 64 bits.
 
         Raises:
             UnsupportedField: This Slurm does not have it.
@@ -233,7 +236,8 @@ class Records:
         codes, values = self.encoded(field)
         which = None if codes is None else self.codes(codes)
         plain, optional, _ = field.annotation.partition(" | ")
-        if field.annotation.removesuffix(" | None") in ("int", "float", "bool"):
+        is_number = field.annotation.removesuffix(" | None") in ("int", "float", "bool")
+        if is_number and all(value is None or abs(value) < _LARGE for value in values):
             unset = np.array([value is None for value in values], dtype=bool)
             data = np.array([0 if value is None else value for value in values], dtype=plain)
             if which is not None:

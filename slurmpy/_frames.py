@@ -29,6 +29,9 @@ _CATEGORIES = {
     "user_name",
 }
 
+#: The first pandas with a type of its own for texts.
+_WITH_STR = 3
+
 
 def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
     """Attributes as a pandas data frame, one row for each record."""
@@ -39,7 +42,7 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
     for field in fields:
         if field.name in _CATEGORIES:
             which, values = _categories(records, field)
-            categories = _texts(pd.Index, values)
+            categories = _texts(pd, pd.Index, values)
             columns[field.name] = pd.Categorical.from_codes(which, categories=categories)
             continue
         column = records.array(field)
@@ -54,16 +57,19 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
                 "f": pd.arrays.FloatingArray,
             }.get(column.dtype.kind, pd.arrays.IntegerArray)
             column = nullable(column.data, mask)
+        elif field.annotation.startswith("str"):
+            column = _texts(pd, pd.Series, column)
         elif column.dtype == object:
-            column = _texts(pd.Series, column)
+            column = pd.Series(column, dtype=object)
         columns[field.name] = column
     return pd.DataFrame(columns, index=pd.RangeIndex(len(records)), copy=False)
 
 
-def _texts(make: Any, values: Any) -> Any:
-    """Texts in pandas' own type for them, which has no room for bytes that are not UTF-8."""
+def _texts(pd: Any, make: Any, values: Any) -> Any:
+    """Texts in pandas' type for them (from 3 on), which has no room for what is no UTF-8."""
+    kind = "str" if int(pd.__version__.partition(".")[0]) >= _WITH_STR else object
     try:
-        return make(values)
+        return make(values, dtype=kind)
     except UnicodeEncodeError:
         return make(values, dtype=object)
 
@@ -87,20 +93,29 @@ def _arrow_column(pa: Any, records: Records, field: Field[Any]) -> Any:
         return pa.DictionaryArray.from_arrays(indices, texts)
     annotation = field.annotation.removesuffix(" | None")
     if field.unset is not None or annotation in ("int", "float", "bool"):
-        column = records.array(field)
-        if column.dtype.kind == "M":
-            moments = pa.array(column.view(np.int64), mask=np.isnat(column))
-            return moments.cast(pa.timestamp("s", "UTC"))
-        if column.dtype.kind == "m":
-            seconds = column.astype("m8[s]")
-            return pa.array(seconds.view(np.int64), mask=np.isnat(column)).cast(pa.duration("s"))
-        if isinstance(column, np.ma.MaskedArray):
-            return pa.array(column.data, mask=np.ma.getmaskarray(column))
-        return pa.array(column)
+        return _arrow_numbers(pa, records.array(field))
     codes, values = records.encoded(field)
     kind, values = _arrow_kind(pa, field, annotation, values)
     column = pa.array(values, kind)
     return column if codes is None else column.take(pa.array(records.codes(codes)))
+
+
+def _arrow_numbers(pa: Any, column: Array) -> Any:
+    """Numbers, moments or durations as an Arrow array."""
+    import numpy as np
+
+    if column.dtype.kind == "M":
+        moments = pa.array(column.view(np.int64), mask=np.isnat(column))
+        return moments.cast(pa.timestamp("s", "UTC"))
+    if column.dtype.kind == "m":
+        seconds = column.astype("m8[s]").view(np.int64)
+        return pa.array(seconds, mask=np.isnat(column)).cast(pa.duration("s"))
+    if column.dtype == object:
+        # Larger than any integer of Arrow's.
+        return pa.array([it if it is None else float(it) for it in column], pa.float64())
+    if isinstance(column, np.ma.MaskedArray):
+        return pa.array(column.data, mask=np.ma.getmaskarray(column))
+    return pa.array(column)
 
 
 def _arrow_kind(

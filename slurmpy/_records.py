@@ -169,9 +169,9 @@ def closed(record: Record) -> None:
     record._record = _CLOSED
 
 
-def is_closed(record: Record) -> bool:
-    """Whether a record's collection was closed."""
-    return record._record is _CLOSED
+def is_closed(record: tuple[Any, Any]) -> bool:
+    """Whether the pointer of a record, and its owner, stand for one that was closed."""
+    return record is _CLOSED
 
 
 class Record:

@@ -70,18 +70,31 @@ class _Table:
     collection costs what the call costs, and a `Job` is made when it is wanted.
 
     There is no lock: a signal handler or a finalizer of the host may use the collection while its
-    own thread is in here. Each change is one step of a dict, and who comes second finds it.
+    own thread is in here. Each change is one step of a dict, and who comes second finds it. What is
+    gone through is a copy, made in one step too.
     """
 
-    __slots__ = ("_array", "_index", "_lent", "_made", "_steps", "changed", "closed", "snapshot")
+    __slots__ = (
+        "_array",
+        "_index",
+        "_lent",
+        "_made",
+        "_steps",
+        "changed",
+        "closed",
+        "snapshot",
+        "whole",
+    )
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.snapshot = snapshot
         self._array: Any = snapshot.message.job_array if snapshot else None
         #: The one index, once somebody has made it.
         self._index: dict[None, dict[str, dict[int, Job | int]]] = {} if snapshot else {None: {}}
-        #: Whether there are other jobs than in the message.
+        #: Whether others have come, or some are gone, since the controller was asked.
         self.changed = snapshot is None
+        #: Whether the jobs are all those of the message, in their order.
+        self.whole = snapshot is not None
         self.closed = False
         #: The jobs that closing ends: those that were made of the message, by place, ...
         self._made: dict[int, Job] = {}
@@ -111,16 +124,18 @@ class _Table:
             return {}
         array = self._array
         count = self.snapshot.message.record_count
-        return {self.snapshot.cluster or "": {array[i].job_id: i for i in range(count)}}
+        jobs: dict[int, Job | int] = {array[i].job_id: i for i in range(count)}
+        if len(jobs) < count:
+            self.whole = False
+        return {self.snapshot.cluster or "": jobs}
 
     def __len__(self) -> int:
         if not self._index and self.snapshot:
             return int(self.snapshot.message.record_count)
         return sum(map(len, list(self.clusters.values())))
 
-    def job(self, jobs: dict[int, Job | int], job_id: int) -> Job:
-        """A job of one cluster's, made where that was not done before."""
-        entry = jobs[job_id]
+    def job(self, entry: Job | int) -> Job:
+        """A job, made where that was not done before."""
         if isinstance(entry, Job):
             return entry
         job = self._made.get(entry)
@@ -144,19 +159,23 @@ class _Table:
             close(job)
             raise ClosedError(_CLOSED)
 
-    def entries(self) -> Iterator[tuple[str, int]]:
-        """Cluster and id of every job."""
-        for cluster, jobs in list(self.clusters.items()):
-            for job_id in list(jobs):
-                yield cluster, job_id
+    def each(self) -> list[tuple[str, dict[int, Job | int]]]:
+        """Cluster, and its jobs or their places, of all clusters at one moment."""
+        return list(self.clusters.copy().items())
 
     def pairs(self) -> list[tuple[str, int, Job | int]]:
         """Cluster, id, and the job or its place, of all jobs at one moment."""
         return [
             (cluster, job_id, entry)
-            for cluster, jobs in list(self.clusters.items())
-            for job_id, entry in list(jobs.items())
+            for cluster, jobs in self.each()
+            for job_id, entry in jobs.copy().items()
         ]
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        """Cluster and id of every job."""
+        for cluster, jobs in self.each():
+            for job_id in jobs.copy():
+                yield cluster, job_id
 
     def chosen(
         self, pairs: Sequence[tuple[str, int, Job | int]] | None = None
@@ -171,17 +190,14 @@ class _Table:
         # A job that was loaded again by itself is in a message of its own.
         again = {
             place: job._record
-            for place, job in list(self._made.items())
+            for place, job in self._made.copy().items()
             if job._record[1] is not self.snapshot
         }
-        if pairs is None:
-            if not self._index and self.snapshot and not again:
-                return None
-            pairs = self.pairs()
-        entries = [entry for _, _, entry in pairs]
-        if not again and self.snapshot and Job not in set(map(type, entries)):
-            every = list(range(self.snapshot.message.record_count))
-            return None if entries == every else entries  # type: ignore[return-value]
+        if not again and self.whole and (pairs is None or len(pairs) == len(self)):
+            return None
+        entries = [entry for _, _, entry in (self.pairs() if pairs is None else pairs)]
+        if not again and all(type(entry) is int for entry in entries):
+            return entries  # type: ignore[return-value]  # of places alone
         return [
             entry._record
             if isinstance(entry, Job)
@@ -192,25 +208,23 @@ class _Table:
     def names(self) -> list[str]:
         """The clusters that there are jobs of, and the one that has answered."""
         answered = self.snapshot.cluster if self.snapshot else None
-        return [name for name, jobs in list(self.clusters.items()) if jobs or name == answered]
+        return [name for name, jobs in self.each() if jobs or name == answered]
 
     def jobs(self) -> Iterator[tuple[str, Job]]:
         """Cluster and job of every entry; those that are taken out on the way are passed over."""
-        for cluster, jobs in list(self.clusters.items()):
-            for job_id in list(jobs):
-                try:
-                    job = self.job(jobs, job_id)
-                except KeyError:
-                    continue
-                yield cluster, job
+        for cluster, jobs in self.each():
+            for job_id, entry in jobs.copy().items():
+                if job_id in jobs:
+                    yield cluster, self.job(entry)
 
     def enter_steps(self, steps: AllSteps) -> None:
         """Gives each job of the cluster that has answered its steps."""
         cluster = steps.owner.cluster or ""
-        found = [job for job in list(self.clusters.get(cluster, {}).values()) if type(job) is Job]
+        entries = self.clusters.get(cluster, {}).copy().values()
+        found = [entry for entry in entries if isinstance(entry, Job)]
         if self.snapshot and self.snapshot.cluster == cluster:
             self._steps = steps
-            found += list(self._made.values())
+            found += self._made.copy().values()
         for job in found:
             job._steps, job._stats = steps, None
 
@@ -226,7 +240,7 @@ class _Table:
         before = jobs.get(job._id)
         if job is (self._made.get(before) if isinstance(before, int) else before):
             return
-        self.changed = True
+        self.changed, self.whole = True, False
         if lent:
             self._lent[id(job)] = job
         jobs[job._id] = job
@@ -244,7 +258,7 @@ class _Table:
             KeyError: It is not there, or another thread has taken it.
         """
         # Before it is gone: what Ctrl-C loses here, the next reload brings again.
-        self.changed = True
+        self.changed, self.whole = True, False
         entry = jobs.pop(job_id)
         if isinstance(entry, Job):
             self._lent.pop(id(entry), None)
@@ -261,17 +275,13 @@ class _Table:
         local = _local()
         if self.clusters.get(local):
             return local
-        return next((name for name, jobs in list(self.clusters.items()) if jobs), local)
+        return next((name for name, jobs in self.each() if jobs), local)
 
     @staticmethod
     def lend(cluster: str, job: Job, borrower: _Table) -> None:
         """Enters a job into another table, as one of its own on the same memory."""
-        if is_closed(job):
-            raise ClosedError(_CLOSED)
-        if job._record[1] is None:
-            borrower.add(cluster or _local(), job)
-        else:
-            borrower.add(cluster, _lent(job), lent=True)
+        lent = _lent(job)
+        borrower.add(cluster or _local(), lent, lent=lent is not job)
 
     def copy(self, pairs: Iterable[tuple[str, int, Job | int]]) -> _Table:
         """Another table over the same message, with some of the jobs."""
@@ -291,6 +301,7 @@ class _Table:
             else:
                 jobs[job_id] = entry
         table.changed = self.changed
+        table.whole = self.whole and len(table) == len(self)
         return table
 
     def close(self) -> None:
@@ -299,15 +310,20 @@ class _Table:
         Who closes it a second time does it all again, so that it is closed when either comes back.
         """
         self.closed = True
-        for job in (*list(self._made.values()), *list(self._lent.values())):
-            close(job)
+        for jobs in (self._made, self._lent):
+            for job in jobs.copy().values():
+                close(job)
 
 
 def _lent(job: Job) -> Job:
-    """Another job on the same memory, for another collection."""
-    if is_closed(job):
+    """Another job on the same memory, for another collection; one without memory is the same."""
+    # At once, as another thread may close it.
+    record = job._record
+    if is_closed(record):
         raise ClosedError(_CLOSED)
-    ptr, owner = job._record
+    ptr, owner = record
+    if owner is None:
+        return job
     lent = Job._at(ptr, owner, job._id)
     lent._steps, lent._stats = job._steps, job._stats
     return lent
@@ -488,7 +504,8 @@ class Jobs:
     def _keep(old: _Table, new: _Table) -> None:
         """Leaves in a new table what is in the old one, and carries over what it has lost."""
         clusters = new.clusters
-        for cluster, jobs in list(clusters.items()):
+        new.whole = False
+        for cluster, jobs in new.each():
             kept = old.clusters.get(cluster, {})
             clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
         for cluster, job in old.jobs():
@@ -594,10 +611,9 @@ class Jobs:
             if found.errors:
                 key = job_id if cluster == _local() else (cluster, job_id)
                 errors[key] = next(iter(found.errors.values()))
-            try:
-                table.job(jobs, job_id)._stats = found
-            except KeyError:
-                continue
+            entry = jobs.get(job_id)
+            if entry is not None:
+                table.job(entry)._stats = found
         for name, job in table.jobs():
             if name != cluster and job._can_have_steps():
                 errors[name, job._id] = _control.other_cluster(job._id, name)
@@ -885,7 +901,7 @@ class Jobs:
                 raise KeyError(key)
             return ClusterJobs(self, key)
         table, jobs, job_id = self._find(key)
-        return table.job(jobs, job_id)
+        return table.job(jobs[job_id])
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a job, given as job, as id, or as cluster and id; or a cluster."""
@@ -1070,8 +1086,8 @@ class Jobs:
             (1, slurmpy.Job(1))
         """
         table = self._open()
-        for jobs in reversed(list(table.clusters.values())):
-            for job_id in reversed(list(jobs)):
+        for _, jobs in reversed(table.each()):
+            for job_id in reversed(list(jobs.copy())):
                 try:
                     return job_id, table.take(jobs, job_id)
                 except KeyError:
@@ -1225,7 +1241,8 @@ class Jobs:
         They are the members of ``slurm_job_info_t`` that the attributes read, as they are:
         ``NO_VAL`` where a number is not set, 0 where a moment is not known, all bits of a state or
         of flags. Nothing is copied, unless the collection is not what one call has loaded: where
-        jobs were added or taken out, or kept that slurmctld has forgotten (`frozen`).
+        jobs were added, taken out, picked (`filter`) or loaded again by themselves, or kept that
+        slurmctld has forgotten (`frozen`).
 
         An array is for reading only. Where nothing was copied, it keeps the memory of all jobs,
         whatever becomes of the collection: `close` does not end it.
@@ -1306,15 +1323,17 @@ class Jobs:
         Args:
             where: What is asked of each job that has the attributes: whether it is wanted.
             user: A user's name or uid, or several.
-            attributes: Attributes of `Job`, each with the value that is wanted, or with a list, a
-                tuple or a set of values of which any will do. A job that waits for several
-                partitions is in each.
+            attributes: Attributes of `Job`, each with the value that is wanted, or with several
+                (any iterable but a text or a dict) of which any will do. A state can be written as
+                squeue takes it, such as ``"R"``. A job that waits for several partitions is in
+                each, and one with several features, licenses or the like has each of them.
 
         Returns:
             The jobs, in the order of this collection.
 
         Raises:
             TypeError: There is no such attribute.
+            ValueError: There is no such user, or no such state.
             NotLoaded: A job was never loaded.
             UnsupportedField: The installed Slurm lacks an attribute.
             ClosedError: The collection was closed.
@@ -1327,29 +1346,32 @@ class Jobs:
             >>> len(jobs.filter(where=lambda job: job.cpus > 1000))
             0
         """
+        conditions = [
+            (field, attributes[field.name])
+            for field in (_named(tuple(attributes), "filter()", TypeError) if attributes else ())
+        ]
         if user is not None:
-            users = list(user) if isinstance(user, (list, tuple, set, frozenset)) else [user]
-            attributes["user_id"] = {_uid(one) for one in users}
+            wanted = list(map(_uid, _choices(user)))
+            conditions.append((Job.fields["user_id"], wanted))
         table = self._open()
         pairs = table.pairs()
-        if attributes:
+        if conditions:
             records = self._records(table, pairs)
             keep = [True] * len(pairs)
-            for field in _named(tuple(attributes), "filter()", TypeError):
-                keep = _matching(records, field, attributes[field.name], keep)
+            for field, wanted in conditions:
+                keep = _matching(records, field, wanted, keep)
             pairs = list(itertools.compress(pairs, keep))
-        found = self._with(table.copy(pairs))
-        found.frozen = True
-        return found if where is None else found._where(where)
+        found = self._selection(table.copy(pairs))
+        if where is None:
+            return found
+        table = found._open()
+        pairs = [pair for pair in table.pairs() if where(table.job(pair[2]))]
+        return self._selection(table.copy(pairs))
 
-    def _where(self, where: Callable[[Job], object]) -> Jobs:
-        """The jobs of a selection that are wanted."""
-        table = self._open()
-        pairs = [
-            pair for pair in table.pairs() if where(table.job(table.clusters[pair[0]], pair[1]))
-        ]
-        found = self._with(table.copy(pairs))
-        found.frozen = True
+    def _selection(self, table: _Table) -> Jobs:
+        """A collection that keeps to its jobs."""
+        found = self._with(table)
+        found.frozen = found._kept = True
         return found
 
     def to_dicts(self, *, fields: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -1408,6 +1430,7 @@ class Jobs:
             1
         """
         _needed("pandas", "pandas", "to_dataframe()")
+        _needed("numpy", "pandas", "to_dataframe()")
         from slurmpy import _frames
 
         return _frames.dataframe(self._records(), _fields(fields, "to_dataframe()"))
@@ -1441,6 +1464,7 @@ class Jobs:
             TimestampType(timestamp[s, tz=UTC])
         """
         _needed("pyarrow", "arrow", "to_arrow()")
+        _needed("numpy", "arrow", "to_arrow()")
         from slurmpy import _frames
 
         return _frames.arrow(self._records(), _fields(fields, "to_arrow()"))
@@ -1492,7 +1516,7 @@ class Jobs:
         except NotLoaded:
             if fields is not None:
                 raise
-            rows = [table.job(table.clusters[cluster], i).to_dict() for cluster, i, _ in pairs]
+            rows = [table.job(entry).to_dict() for _, _, entry in pairs]
         clusters: dict[str, dict[int, Any]] = {}
         for (cluster, job_id, _), row in zip(pairs, rows):
             clusters.setdefault(cluster, {})[job_id] = row
@@ -1679,12 +1703,42 @@ def _fields(names: Iterable[str] | None, method: str) -> list[Field[Any]]:
     return _named(tuple(names), method)
 
 
+def _choices(wanted: Any) -> list[Any]:
+    """What is wanted, of which any will do."""
+    if hasattr(wanted, "tolist"):
+        # An array, or a number of NumPy's.
+        wanted = wanted.tolist()
+    if (
+        wanted is None
+        or isinstance(wanted, (str, bytes, Mapping))
+        or not hasattr(wanted, "__iter__")
+    ):
+        return [wanted]
+    return list(wanted)
+
+
+def _state(name: object) -> str:
+    """A state as the attribute has it, from what squeue takes."""
+    number = lib.slurm_job_state_num(name.encode()) if isinstance(name, str) else lib.NO_VAL
+    if number == lib.NO_VAL:
+        msg = f"no such state: {name!r} (such as 'RUNNING', 'PENDING' or 'CG')"
+        raise ValueError(msg)
+    state: str = ffi.string(lib.slurm_job_state_string(number)).decode()
+    return state
+
+
 def _matching(records: Records, field: Field[Any], wanted: Any, keep: list[bool]) -> list[bool]:
     """Which of the records that are kept have a value that is wanted."""
-    is_any = isinstance(wanted, (list, tuple, set, frozenset)) and "list[" not in field.annotation
-    choices = list(wanted) if is_any else [wanted]
+    choices: Any = _choices(wanted)
+    if field.name == "state":
+        choices = list(map(_state, choices))
+    if not any(isinstance(choice, (Mapping, list)) for choice in choices):
+        # There may be as many as jobs.
+        choices = frozenset(choices)
 
     def fits(value: Any) -> bool:
+        if isinstance(value, list):
+            return any(one in choices for one in value)
         if field.name == "partition" and value is not None:
             return any(one in choices for one in (value, *value.split(",")))
         return value in choices

@@ -15,7 +15,6 @@ __all__ = ["FIELDS", "several"]
 #: The attributes that this Slurm has.
 FIELDS = {name: field for name, field in Job.fields.items() if field.since <= MAJOR}
 MEMBERS = dict(ffi.typeof("slurm_job_info_t").fields)
-READ = sorted({member for field in FIELDS.values() for member in field.member.split(", ")})
 
 #: What members of one kind may have; each has a part of it, so that records meet in most.
 NUMBERS = (0, 1, 2, 7, 60, 0x8003, 0x40000, lib.NO_VAL8, lib.NO_VAL16, lib.NO_VAL, lib.INFINITE)
@@ -44,8 +43,8 @@ def several() -> tuple[Jobs, list[object]]:
     texts = [ffi.NULL if text is None else ffi.new("char[]", text) for text in TEXTS]
     kept += texts
     now = int(time.time())
-    for member in READ:
-        kind = MEMBERS[member].type
+    for member, found in MEMBERS.items():
+        kind = found.type
         for number in range(count):
             record = array[number]
             if member == "job_id":

@@ -41,6 +41,7 @@ GOALS = {
     "arrow": 1.5,
     "growth": 1.25,
     "filter": None,
+    "pyslurm": None,
     "scontrol": None,
     "lookup": None,
     "threads-2": None,
@@ -109,7 +110,7 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
         unmeasured = rows.pop("import")
         assert (unmeasured["measured"], unmeasured["holds"]) == (False, False)
         assert "pyperf" in unmeasured["why"]
-    for key, module in (("frame", "pandas"), ("arrow", "pyarrow")):
+    for key, module in (("frame", "pandas"), ("arrow", "pyarrow"), ("pyslurm", "pyslurm")):
         if importlib.util.find_spec(module) is None:
             assert not rows.pop(key)["measured"]
     for key, row in rows.items():

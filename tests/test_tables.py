@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
+import importlib.util
 import json
+import pwd
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +17,7 @@ from records import FIELDS, several
 
 import slurmpy
 from slurmpy import Job, Jobs
-from slurmpy._ffi import MAJOR
+from slurmpy._ffi import MAJOR, ffi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,6 +140,8 @@ def test_what_are_no_fields(method: str) -> None:
 
 # Selections
 
+NOBODY = 4_000_000_000
+
 SELECTIONS: dict[str, tuple[dict[str, Any], Callable[[Job], bool]]] = {
     "one value": ({"state": "RUNNING"}, lambda job: job.state == "RUNNING"),
     "several": ({"state": ["RUNNING", "PENDING"]}, lambda job: job.state in ("RUNNING", "PENDING")),
@@ -144,7 +151,12 @@ SELECTIONS: dict[str, tuple[dict[str, Any], Callable[[Job], bool]]] = {
         lambda job: job.state == "PENDING" and job.time_limit == 5,
     ),
     "not set": ({"mail_user": None}, lambda job: job.mail_user is None),
-    "a list": ({"mail_user": ["a@b"]}, lambda job: job.mail_user == ["a@b"]),
+    "in a list": ({"mail_user": "a@b"}, lambda job: job.mail_user == ["a@b"]),
+    "one of a list": ({"mail_user": ["c@d", "a@b"]}, lambda job: job.mail_user == ["a@b"]),
+    "as squeue has it": ({"state": ["r", "PD"]}, lambda job: job.state in ("RUNNING", "PENDING")),
+    "a range": ({"id": range(1, 3)}, lambda job: job.id in (1, 2)),
+    "an iterator": ({"id": iter([1, 3])}, lambda job: job.id in (1, 3)),
+    "a view": ({"id": {1: 1}.keys()}, lambda job: job.id == 1),
     "a path": ({"standard_output": "/dev/null"}, lambda job: job.standard_output == "/dev/null"),
     "a bool": ({"is_batch_job": True}, lambda job: job.is_batch_job),
     "where": ({"where": lambda job: job.array_id}, lambda job: bool(job.array_id)),
@@ -188,6 +200,26 @@ def test_a_selection_is_squeues(cluster: LocalCluster) -> None:
         assert shown
 
 
+def test_selections_by_user() -> None:
+    jobs, kept = several()
+    for wanted in ([7], [0, 2], [NOBODY]):
+        expected = [i for i, job in jobs.items() if job.user_id in wanted]
+        assert list(jobs.filter(user=wanted)) == expected
+    assert list(jobs.filter(user=0)) == list(jobs.filter(user=pwd.getpwuid(0).pw_name))
+    assert len(jobs.filter(user=0, user_id=7)) == 0
+    assert 10 < len(jobs.filter(user=0, user_id=[0, 7])) == len(jobs.filter(user=0)) < 200
+    assert kept
+
+
+def test_selections_by_what_numpy_gives() -> None:
+    np = pytest.importorskip("numpy", reason="NumPy has no wheels for PyPy 8")
+    jobs, kept = several()
+    ids = jobs.columns("id")["id"][::7]
+    assert list(jobs.filter(id=ids)) == ids.tolist()
+    assert list(jobs.filter(user=np.uint32(7))) == list(jobs.filter(user=7))
+    assert kept
+
+
 def test_several_partitions_are_each() -> None:
     jobs, kept = several()
     found = jobs.filter(partition="a")
@@ -220,7 +252,9 @@ def test_a_selection_keeps_to_its_jobs(cluster: LocalCluster) -> None:
     cluster.run("sbatch", "--hold", "--output=/dev/null", "--wrap=:")
     assert found.frozen
     assert list(found.reload()) == ids
-    assert len(Jobs.load()) > len(ids)
+    found = Jobs.load().filter(id=ids[:1])
+    found.frozen = False
+    assert list(found.reload()) == list(Jobs.load()) != ids
 
 
 @pytest.mark.usefixtures("cluster")
@@ -230,6 +264,97 @@ def test_what_is_no_selection() -> None:
         jobs.filter(sate="RUNNING")
     with pytest.raises(ValueError, match="nobody-here"):
         jobs.filter(user="nobody-here")
+    for state in ("RUNING", "", None, 1):
+        with pytest.raises(ValueError, match=f"no such state: {state!r}"):
+            jobs.filter(state=[state])
     with pytest.raises(slurmpy.NotLoaded):
         Jobs([5]).filter(state="RUNNING")
     assert len(Jobs().filter(state="RUNNING")) == 0
+
+
+# While others use the collection
+
+
+def test_a_finalizer_that_takes_jobs() -> None:
+    """It runs where the garbage collector does, in the middle of whatever is going on."""
+    if not hasattr(gc, "set_threshold"):
+        pytest.skip("only counted references go at once")
+    jobs, kept = several()
+
+    class Taking:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            if len(jobs) > 200:
+                jobs.pop(next(iter(jobs)), None)
+                Taking()
+
+    before = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        Taking()
+        for _ in range(20):
+            assert len(jobs.to_dicts(fields=["id", "state"])) > 0
+            assert len(jobs.filter(state=["PENDING", "RUNNING"])) <= 400
+            assert len(jobs.copy()) <= 400
+    finally:
+        gc.set_threshold(*before)
+    assert len(jobs) < 400
+    assert kept
+
+
+def test_threads_that_add_and_take() -> None:
+    jobs, kept = several()
+    names = {job.id: job.name for job in jobs.values()}
+    ended = threading.Event()
+
+    def change() -> None:
+        for number in range(1500):
+            job = jobs.pop(number % 400 + 1, None)
+            if job is not None:
+                jobs.add(job)
+        ended.set()
+
+    with ThreadPoolExecutor() as pool:
+        changing = pool.submit(change)
+        while not ended.is_set():
+            for row in jobs.to_dicts(fields=["id", "name"]):
+                assert names[row["id"]] == row["name"]
+            assert {*jobs.filter(id=range(100))} <= {*range(100)}
+            assert all(names[i] == row["name"] for i, row in jobs.to_dict(fields=["name"]).items())
+        changing.result()
+    assert sorted(jobs) == sorted(names)
+    assert kept
+
+
+def test_a_class_of_ones_own() -> None:
+    class Own(Job):
+        pass
+
+    jobs, kept = several()
+    own = Own(1)
+    own._record, own._cluster = jobs[1]._record, "here"
+    jobs.add(own)
+    assert jobs.to_dicts()[0] == own.to_dict()
+    assert list(jobs.filter(id=[1, 2])) == [1, 2]
+    assert kept
+
+
+@pytest.mark.parametrize(
+    "text", [b"gres/gpu:9223372036854775808", b"gres/gpu:99999999999999999999"]
+)
+def test_a_number_that_64_bits_do_not_have(text: bytes) -> None:
+    """One job's nonsense does not keep the others from being shown."""
+    jobs, kept = several()
+    large = ffi.new("char[]", text)
+    jobs[1]._record[0].mem_per_tres = large
+    expected = [job.memory_per_gpu for job in jobs.values()]
+    assert expected[0] is None or expected[0] >= 2**63
+    assert [row["memory_per_gpu"] for row in jobs.to_dicts()] == expected
+    if importlib.util.find_spec("numpy"):
+        assert jobs.columns("memory_per_gpu")["memory_per_gpu"].tolist() == expected
+    if importlib.util.find_spec("pyarrow"):
+        (column,) = jobs.to_arrow(fields=["memory_per_gpu"]).columns
+        assert column.to_pylist() == [it if it is None else float(it) for it in expected]
+    assert kept
