@@ -67,17 +67,28 @@ class Records:
 
     def values(self, field: Field[Any]) -> list[Any]:
         """The attribute of each."""
+        found, is_one = self.column(field)
+        return [found] * len(self) if is_one else found
+
+    def column(self, field: Field[Any]) -> tuple[Any, bool]:
+        """The one value that all records have, or the values of each, and which of these it is."""
         if field.unset is not None and field.since <= MAJOR:
-            raw = self._numbers(field.member)
-            return list(map(field.unset.get, raw, raw)) if field.unset else raw
+            raw, is_one = self._numbers(field.member)
+            if is_one:
+                return field.unset.get(raw, raw), True
+            return list(map(field.unset.get, raw, raw)) if field.unset else raw, False
         codes, values = self.encoded(field)
         if codes is None:
-            return values
+            return values, False
+        # One that its owner can change is each record's own.
+        own = "[" in field.annotation
+        if len(values) == 1 and not (own and values[0] is not None):
+            return values[0], True
         each = ffi.unpack(codes, len(self)) if len(self) else []
-        if "list[" in field.annotation or "dict[" in field.annotation:
-            # One that its owner can change.
-            return [it if it is None else _copied(it) for it in map(values.__getitem__, each)]
-        return [values[code] for code in each]
+        if own:
+            copied = (it if it is None else _copied(it) for it in map(values.__getitem__, each))
+            return list(copied), False
+        return [values[code] for code in each], False
 
     def encoded(self, field: Field[Any]) -> tuple[Any, list[Any]]:
         """Values of an attribute, and which of them each record has.
@@ -115,19 +126,36 @@ class Records:
             values.append(get(record))
         return values
 
-    def _numbers(self, member: str) -> list[Any]:
-        """A member of each record, as it is."""
+    def _numbers(self, member: str) -> tuple[Any, bool]:
+        """A member as it is: the one that all records have, or that of each; and which it is."""
         if self._others is not None:
-            return [getattr(ptr, member) for ptr, _ in self._others]
-        if not len(self):
-            return []
+            return [getattr(ptr, member) for ptr, _ in self._others], False
         kind = self._members[member].type
+        data = self._gathered(member)
+        values: Any = data.cast(_letter(kind))
         width = ffi.sizeof(kind)
-        message = self._snapshot.message
-        whole = memoryview(ffi.buffer(message.job_array, message.record_count * self._size))
-        view: Any = whole.cast("B").cast(_letter(kind))
-        column = view[self._members[member].offset // width :: self._size // width].tolist()
-        return column if self._places is None else [column[place] for place in self._places]
+        # Where each is the same as the next.
+        if len(values) and data[width:] == data[:-width]:
+            return values[0], True
+        return values.tolist(), False
+
+    def _gathered(self, member: str) -> memoryview:
+        """A member of each record of the message, one after the other."""
+        count, found = len(self), self._members[member]
+        width = ffi.sizeof(found.type)
+        values = ffi.buffer(ffi.new("char[]", count * width or 1), count * width)
+        if count:
+            array = self._snapshot.message.job_array
+            lib.slurmpy_gather(
+                array,
+                self._size,
+                self._c_places(),
+                count,
+                found.offset,
+                width,
+                ffi.from_buffer(values),
+            )
+        return memoryview(values).cast("B")
 
     def _distinct(self, names: Sequence[str]) -> tuple[Any, list[int]]:
         """Which records are the same in some members.
@@ -196,7 +224,7 @@ class Records:
             raise ValueError(msg)
         kind = np.dtype(_letter(found.type))
         if self._others is not None or not len(self):
-            column = np.array(self._numbers(field.member), dtype=kind)
+            column = np.array(self._numbers(field.member)[0], dtype=kind)
         else:
             message = self._snapshot.message
             start = int(ffi.cast("uintptr_t", message.job_array)) + found.offset
@@ -227,12 +255,16 @@ class Records:
         import numpy as np
 
         if field.unset is not None:
-            column = self.raw(field)
-            data, unset = np.ascontiguousarray(column), np.zeros(len(self), dtype=bool)
+            kind = np.dtype(_letter(self._members[field.member].type))
+            if self._others is not None:
+                data = np.array(self._numbers(field.member)[0], dtype=kind)
+            else:
+                data = np.frombuffer(self._gathered(field.member), dtype=kind)
+            unset = np.zeros(len(self), dtype=bool)
             for mark in field.unset:
-                if _fits(mark, data.dtype):
+                if _fits(mark, kind):
                     unset |= data == mark
-            return typed(data.copy() if data is column else data, unset, field)
+            return typed(data, unset, field)
         codes, values = self.encoded(field)
         which = None if codes is None else self.codes(codes)
         plain, optional, _ = field.annotation.partition(" | ")
@@ -258,17 +290,19 @@ class Records:
 
 def dicts(records: Records, fields: Sequence[Field[Any]]) -> list[dict[str, Any]]:
     """Attributes as one dict for each record."""
-    columns = [records.values(field) for field in fields]
-    names = [field.name for field in fields]
     # A copy has its room from the beginning, and the garbage collector leaves it alone: half the
-    # time of dict(zip(...)).
-    empty = dict.fromkeys(names)
-    found: list[dict[str, Any]] = []
-    for row in zip(*columns):
-        values = empty.copy()
-        values.update(zip(names, row))
-        found.append(values)
-    return found
+    # time of dict(zip(...)). It has what all records have in common.
+    common: dict[str, Any] = {}
+    columns: dict[str, list[Any]] = {}
+    for field in fields:
+        found, is_one = records.column(field)
+        common[field.name] = found if is_one else None
+        if not is_one:
+            columns[field.name] = found
+    rows: list[dict[str, Any]] = [common.copy() for _ in range(len(records))]
+    for row, values in zip(rows, zip(*columns.values())):
+        row.update(zip(columns, values))
+    return rows
 
 
 class _Memory:

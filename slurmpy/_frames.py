@@ -45,6 +45,12 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
             categories = _texts(pd, pd.Index, values)
             columns[field.name] = pd.Categorical.from_codes(which, categories=categories)
             continue
+        if field.annotation.startswith("str"):
+            codes, values = records.encoded(field)
+            texts = _texts(pd, pd.Series, values)
+            which = slice(None) if codes is None else records.codes(codes)
+            columns[field.name] = pd.Series(texts.array[which], dtype=texts.dtype)
+            continue
         column = records.array(field)
         if field.unit == MOMENT:
             column = pd.DatetimeIndex(column).tz_localize("UTC")
@@ -57,8 +63,6 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
                 "f": pd.arrays.FloatingArray,
             }.get(column.dtype.kind, pd.arrays.IntegerArray)
             column = nullable(column.data, mask)
-        elif field.annotation.startswith("str"):
-            column = _texts(pd, pd.Series, column)
         elif column.dtype == object:
             column = pd.Series(column, dtype=object)
         columns[field.name] = column
