@@ -186,13 +186,14 @@ def test_a_selection_is_squeues(cluster: LocalCluster) -> None:
     me = next(iter(jobs.values())).user_name
     uid = next(iter(jobs.values())).user_id
     (partition,) = {job.partition for job in jobs.values()}
-    for options, selection in (
+    selections: tuple[tuple[list[str], dict[str, Any]], ...] = (
         (["--user", str(me)], {"user": me}),
         (["--user", str(me)], {"user": uid}),
         (["--partition", str(partition)], {"partition": partition}),
         (["--states=PD"], {"state": "PENDING"}),
         (["--name=array,later"], {"name": ["array", "later"]}),
-    ):
+    )
+    for options, selection in selections:
         shown = cluster.run("squeue", "--noheader", "-O", "jobid:20", *options).split()
         # squeue leaves out those that have ended, unless it is asked for a state.
         kept = {i for i, job in jobs.items() if job.state in ("PENDING", "RUNNING")}
