@@ -722,6 +722,57 @@ def test_fork_while_a_thread_is_inside_a_call(slurm_cluster: LocalCluster) -> No
     assert answer == {"status": 0, "ended": True, "same": True}
 
 
+WORDY = """
+import json, os, signal, sys, threading, time
+sys.path[:0] = sys.argv[3:]
+import slurmpy
+
+def sizes():
+    found = []
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            if "memfd:slurmpy" in os.readlink(f"/proc/self/fd/{entry}"):
+                found.append(os.stat(f"/proc/self/fd/{entry}").st_size)
+        except OSError:
+            pass
+    return found
+
+slurmpy.init(sys.argv[1])
+controller = int(sys.argv[2])
+os.kill(controller, signal.SIGSTOP)
+try:
+    thread = threading.Thread(target=slurmpy.Jobs.load)
+    thread.start()
+    most = []
+    for number in range(60):
+        job = slurmpy.JobSubmitDescription(script="#!/bin/sh", required_nodes=f"n[{number}-x]")
+        try:
+            job.submit()
+        except ValueError:
+            most += sizes()
+finally:
+    os.kill(controller, signal.SIGCONT)
+thread.join()
+print(json.dumps({"most": max(most), "left": sizes()}))
+"""
+
+
+@pytest.mark.slow
+def test_what_libslurm_says_does_not_pile_up(
+    slurm_cluster: LocalCluster, build: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Where calls overlap without end, the file with its words is emptied all the same."""
+    arguments = (slurm_cluster.conf, slurm_cluster.daemons["slurmctld"])
+    answer = run(WORDY, *arguments)
+    # More than fits below, and far from the limit.
+    assert answer["most"] > 4000
+    assert answer["left"] == [0]
+    folder = build(tmp_path, "source.c", lambda text: text.replace("(1 << 20)", "1000"))
+    answer = run(WORDY, *arguments, folder)
+    assert 0 < answer["most"] < 1200
+    assert answer["left"] == [0]
+
+
 @pytest.mark.parametrize("state", ["as it was", "away", "out of reach", "changed"])
 def test_slurm_conf_is_called_changed_only_where_it_is(
     slurm_cluster: LocalCluster, tmp_path: Path, state: str
