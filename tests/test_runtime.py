@@ -567,6 +567,51 @@ def test_host_that_closes_every_descriptor(slurm_cluster: LocalCluster, tmp_path
     assert answer["stderr"] == ""
 
 
+def test_host_that_closes_every_descriptor_during_a_call(
+    slurm_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """What it has opened since is not taken for ours, read or emptied, at the end of the call."""
+    answer = run(
+        """
+        import json, os, signal, sys, threading, time
+        import slurmpy
+
+        def ask():
+            try:
+                slurmpy.Jobs.load()
+            except slurmpy.SlurmError as error:
+                said.append(str(error))
+
+        said = []
+        slurmpy.init(sys.argv[1])
+        slurmpy.Jobs.load()
+        controller = int(sys.argv[3])
+        os.kill(controller, signal.SIGSTOP)
+        try:
+            thread = threading.Thread(target=ask)
+            before = len(os.listdir("/proc/self/fd"))
+            thread.start()
+            while len(os.listdir("/proc/self/fd")) == before:
+                time.sleep(0.01)
+            os.closerange(3, 100)
+            for number in range(20):
+                other = os.open(f"{sys.argv[2]}/{number}", os.O_RDWR | os.O_CREAT)
+                os.write(other, b"the host's own words")
+        finally:
+            os.kill(controller, signal.SIGCONT)
+        thread.join()
+        print(json.dumps({"said": said}))
+        """,
+        slurm_cluster.conf,
+        tmp_path,
+        slurm_cluster.daemons["slurmctld"],
+    )
+    texts = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert texts == {b"the host's own words"}
+    assert "host's own" not in str(answer["said"])
+    assert slurmpy.Jobs.load() is not None
+
+
 def test_alarm_during_a_call_is_the_hosts(slurm_cluster: LocalCluster) -> None:
     """While it asks munge, libslurm sets SIGALRM to its default, which ends the process."""
     answer = run(
