@@ -220,7 +220,7 @@ class Records:
         found = self._members.get(field.member)
         if found is None or found.type.kind != "primitive":
             why = "no number in the record" if found else f"made of several: {field.member}"
-            msg = f"{field.name} is {why}; read it from each job"
+            msg = f"{field.name} is {why}: columns() has it"
             raise ValueError(msg)
         kind = np.dtype(_letter(found.type))
         if self._others is not None or not len(self):

@@ -6,6 +6,7 @@ import itertools
 import operator
 import os
 import pwd
+import re
 import threading
 import time
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
@@ -1235,7 +1236,7 @@ class Jobs:
         """Run time multiplied by CPUs, of all jobs together, in seconds."""
         return self._total("elapsed_cpu_time")
 
-    def raw_columns(self, *names: str) -> dict[str, Any]:
+    def raw_columns(self, *names: str | Iterable[str]) -> dict[str, Any]:
         """Attributes of all jobs as NumPy arrays on the memory that Slurm's library has filled.
 
         They are the members of ``slurm_job_info_t`` that the attributes read, as they are:
@@ -1248,7 +1249,8 @@ class Jobs:
         whatever becomes of the collection: `close` does not end it.
 
         Args:
-            names: Attributes of `Job` that come of one number of the record.
+            names: Attributes of `Job` that come of one number of the record, one by one or in a
+                list.
 
         Returns:
             The name to an array with a value for each job, in the order of the collection.
@@ -1272,9 +1274,11 @@ class Jobs:
         """
         _needed("numpy", "numpy", "raw_columns()")
         records = self._records()
-        return {field.name: records.raw(field) for field in _named(names, "raw_columns()")}
+        return {
+            field.name: records.raw(field) for field in _named(_one_by_one(names), "raw_columns()")
+        }
 
-    def columns(self, *names: str) -> dict[str, Any]:
+    def columns(self, *names: str | Iterable[str]) -> dict[str, Any]:
         """Attributes of all jobs as NumPy arrays, with the values that the attributes have.
 
         A moment is a ``datetime64`` (UTC) and a duration a ``timedelta64``, NaT where it is not
@@ -1285,7 +1289,7 @@ class Jobs:
         The arrays are their own: nothing that becomes of the collection touches them.
 
         Args:
-            names: Attributes of `Job`.
+            names: Attributes of `Job`, one by one or in a list.
 
         Returns:
             The name to an array with a value for each job, in the order of the collection.
@@ -1309,10 +1313,16 @@ class Jobs:
         """
         _needed("numpy", "numpy", "columns()")
         records = self._records()
-        return {field.name: records.array(field) for field in _named(names, "columns()")}
+        return {
+            field.name: records.array(field) for field in _named(_one_by_one(names), "columns()")
+        }
 
     def filter(
-        self, *, where: Callable[[Job], object] | None = None, user: Any = None, **attributes: Any
+        self,
+        where: Callable[[Job], object] | None = None,
+        *,
+        user: Any = _MISSING,
+        **attributes: Any,
     ) -> Jobs:
         """The jobs that have certain attributes, in a collection on the same memory.
 
@@ -1322,7 +1332,7 @@ class Jobs:
 
         Args:
             where: What is asked of each job that has the attributes: whether it is wanted.
-            user: A user's name or uid, or several.
+            user: A user's name or uid, or several; where it is not given, those of all users.
             attributes: Attributes of `Job`, each with the value that is wanted, or with several
                 (any iterable but a text or a dict) of which any will do. A state can be written as
                 squeue takes it, such as ``"R"``. A job that waits for several partitions is in
@@ -1332,7 +1342,8 @@ class Jobs:
             The jobs, in the order of this collection.
 
         Raises:
-            TypeError: There is no such attribute.
+            TypeError: There is no such attribute, or it has no such values; or ``where`` cannot be
+                asked.
             ValueError: There is no such user, or no such state.
             NotLoaded: A job was never loaded.
             UnsupportedField: The installed Slurm lacks an attribute.
@@ -1346,20 +1357,20 @@ class Jobs:
             >>> len(jobs.filter(where=lambda job: job.cpus > 1000))
             0
         """
-        conditions = [
-            (field, attributes[field.name])
-            for field in (_named(tuple(attributes), "filter()", TypeError) if attributes else ())
-        ]
-        if user is not None:
-            wanted = list(map(_uid, _choices(user)))
-            conditions.append((Job.fields["user_id"], wanted))
+        if where is not None and not callable(where):
+            msg = f"where is a function that is asked of each job, not {where!r}"  # type: ignore[unreachable]
+            raise TypeError(msg)
+        named = _named(tuple(attributes), "filter()", TypeError) if attributes else []
+        conditions = [(field, _wanted(field, attributes[field.name])) for field in named]
+        if user is not _MISSING:
+            conditions.append((Job.fields["user_id"], set(map(_uid, _choices(user)))))
         table = self._open()
         pairs = table.pairs()
         if conditions:
             records = self._records(table, pairs)
             keep = [True] * len(pairs)
-            for field, wanted in conditions:
-                keep = _matching(records, field, wanted, keep)
+            for field, choices in conditions:
+                keep = _matching(records, field, choices, keep)
             pairs = list(itertools.compress(pairs, keep))
         found = self._selection(table.copy(pairs))
         if where is None:
@@ -1374,7 +1385,7 @@ class Jobs:
         found.frozen = found._kept = True
         return found
 
-    def to_dicts(self, *, fields: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    def to_dicts(self, fields: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """Attributes of all jobs, a dict for each job.
 
         It is what `Job.to_dict` gives of each, many times as fast where there are many.
@@ -1402,7 +1413,7 @@ class Jobs:
 
         return _columns.dicts(self._records(), _fields(fields, "to_dicts()"))
 
-    def to_dataframe(self, *, fields: Iterable[str] | None = None) -> Any:
+    def to_dataframe(self, fields: Iterable[str] | None = None) -> Any:
         """Attributes of all jobs as a pandas ``DataFrame``, one row for each job.
 
         Numbers that may be unset are of pandas' nullable types, moments ``datetime64`` in UTC,
@@ -1435,7 +1446,7 @@ class Jobs:
 
         return _frames.dataframe(self._records(), _fields(fields, "to_dataframe()"))
 
-    def to_arrow(self, *, fields: Iterable[str] | None = None) -> Any:
+    def to_arrow(self, fields: Iterable[str] | None = None) -> Any:
         """Attributes of all jobs as an Arrow ``Table``, one row for each job.
 
         Polars, DuckDB and Parquet take it. Moments are timestamps in UTC, durations of seconds;
@@ -1506,12 +1517,18 @@ class Jobs:
             >>> Jobs("1,2").to_dict()
             {1: {'id': 1}, 2: {'id': 2}}
         """
+        return self._to_dict(multi_cluster, fields, "to_dict()")
+
+    def _to_dict(
+        self, multi_cluster: bool, fields: Iterable[str] | None, method: str
+    ) -> dict[Any, dict[Any, Any]]:
+        """As `to_dict`."""
         from slurmpy import _columns
 
         table = self._open()
         pairs = table.pairs()
         try:
-            wanted = _fields(fields, "to_dict()")
+            wanted = _fields(fields, method)
             rows = _columns.dicts(self._records(table, pairs), wanted)
         except NotLoaded:
             if fields is not None:
@@ -1541,7 +1558,7 @@ class Jobs:
         """
         import json
 
-        values = self.to_dict(multi_cluster=multi_cluster, fields=fields)
+        values = self._to_dict(multi_cluster, fields, "to_json()")
         return json.dumps(values, default=_json)
 
 
@@ -1675,30 +1692,54 @@ def _restore(jobs: list[Job], settings: tuple[Any, ...]) -> Jobs:
     return restored
 
 
+def _one_by_one(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Names that were given one by one, or in a list."""
+    is_list = len(names) == 1 and not isinstance(names[0], str) and hasattr(names[0], "__iter__")
+    return tuple(names[0]) if is_list else names
+
+
 def _named(
-    names: tuple[str, ...], method: str, error: type[Exception] = ValueError
+    names: tuple[Any, ...], method: str, error: type[Exception] = ValueError
 ) -> list[Field[Any]]:
     """Attributes by name."""
     if not names:
         msg = f"{method} takes the names of attributes, such as 'id' and 'cpus'"
         raise TypeError(msg)
+    for name in names:
+        if not isinstance(name, str):
+            msg = f"{method} takes the names of attributes, and {name!r} is none"
+            raise TypeError(msg)
     unknown = [name for name in names if name not in Job.fields]
     if unknown:
-        import difflib
-
-        near = difflib.get_close_matches(str(unknown[0]), Job.fields, 1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        msg = f"Job has no attribute {', '.join(map(repr, unknown))}{hint}"
+        msg = f"Job has no attribute {', '.join(map(repr, unknown))}{_meant(unknown, method)}"
         raise error(msg)
     return [Job.fields[name] for name in names]
+
+
+def _meant(unknown: Sequence[str], method: str) -> str:
+    """What names may stand for: attributes that are spelled much like them, or C members."""
+    import difflib
+
+    if any("," in name for name in unknown):
+        return ": give the names one by one"
+    meant = {field.member: name for name, field in Job.fields.items()}
+    meant.update({"jobid": "id", "nodelist": "allocated_nodes", "uid": "user_id"})
+    meant.update({"user": "user_name", "users": "user_name"})
+    if method == "filter()":
+        meant["users"] = "user"
+    meant.update({name: name for name in Job.fields})
+    found = [difflib.get_close_matches(name, meant, 1) for name in unknown]
+    hints = dict.fromkeys(repr(meant[near[0]]) for near in found if near)
+    return f": did you mean {', '.join(hints)}?" if hints else ""
 
 
 def _fields(names: Iterable[str] | None, method: str) -> list[Field[Any]]:
     """The attributes that are wanted; all that this Slurm has where none is named."""
     if names is None:
         return [field for field in Job.fields.values() if field.since <= MAJOR]
-    if isinstance(names, str):
-        msg = f"fields of {method} are a list of names, such as [{names!r}]"
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        such = [it.strip() for it in names.split(",")] if isinstance(names, str) else ["id", "cpus"]
+        msg = f"fields of {method} are a list of names, such as {such}, and not {names!r}"
         raise TypeError(msg)
     return _named(tuple(names), method)
 
@@ -1717,24 +1758,59 @@ def _choices(wanted: Any) -> list[Any]:
     return list(wanted)
 
 
-def _state(name: object) -> str:
+def _state(name: str) -> str:
     """A state as the attribute has it, from what squeue takes."""
-    number = lib.slurm_job_state_num(name.encode()) if isinstance(name, str) else lib.NO_VAL
+    number = lib.slurm_job_state_num(name.encode())
     if number == lib.NO_VAL:
-        msg = f"no such state: {name!r} (such as 'RUNNING', 'PENDING' or 'CG')"
+        strings = map(lib.slurm_job_state_string, range(lib.JOB_STATE_BASE))
+        states = (ffi.string(text).decode() for text in strings)
+        known = ", ".join(itertools.takewhile(lambda state: state != "?", states))
+        msg = f"no such state: {name!r} (there are {known}, and flags such as COMPLETING)"
+        if "," in name:
+            msg += ": several are a list"
         raise ValueError(msg)
     state: str = ffi.string(lib.slurm_job_state_string(number)).decode()
     return state
 
 
-def _matching(records: Records, field: Field[Any], wanted: Any, keep: list[bool]) -> list[bool]:
-    """Which of the records that are kept have a value that is wanted."""
-    choices: Any = _choices(wanted)
+#: What a value can be, by the types that an attribute is declared with.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "None": (type(None),),
+    "Unlimited": (Unlimited,),
+    "bool": (bool,),
+    "float": (int, float),
+    "int": (int,),
+    "str": (str,),
+}
+
+
+def _wanted(field: Field[Any], wanted: Any) -> Any:
+    """The values of an attribute of which any will do.
+
+    Raises:
+        TypeError: It does not have such values.
+    """
+    choices = _choices(wanted)
+    # One of a list, or a dict.
+    annotation = re.sub(r"list\[str\]", "str", field.annotation)
+    kinds: set[type] = set()
+    if "dict[" in annotation:
+        kinds.add(Mapping)
+    for part in re.sub(r"dict\[.*\]", "None", annotation).split(" | "):
+        kinds.update(_TYPES[part])
+    for value in choices:
+        fits = isinstance(value, tuple(kinds)) or (int in kinds and hasattr(value, "__index__"))
+        if not fits or (isinstance(value, bool) and bool not in kinds):
+            msg = f"{field.name} is {field.annotation}, and not {type(value).__name__}: {value!r}"
+            raise TypeError(msg)
     if field.name == "state":
         choices = list(map(_state, choices))
-    if not any(isinstance(choice, (Mapping, list)) for choice in choices):
-        # There may be as many as jobs.
-        choices = frozenset(choices)
+    # There may be as many as jobs; dicts are few.
+    return choices if "dict[" in field.annotation else frozenset(choices)
+
+
+def _matching(records: Records, field: Field[Any], choices: Any, keep: list[bool]) -> list[bool]:
+    """Which of the records that are kept have a value that is wanted."""
 
     def fits(value: Any) -> bool:
         if isinstance(value, list):

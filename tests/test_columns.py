@@ -178,7 +178,9 @@ def test_no_jobs_and_no_names() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_is_no_number(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^{name} is (no number in|made of sev)"):
+    with pytest.raises(
+        ValueError, match=f"^{name} is (no number in|made of sev).*: columns\\(\\) has it"
+    ):
         Jobs().raw_columns("id", name)
 
 
@@ -245,7 +247,11 @@ def test_columns_of_some_jobs(held: list[int]) -> None:
     mixed = Jobs([Job.load(held[0]), copy.copy(jobs[held[1]])])
     assert mixed.columns("nice")["nice"].tolist() == [jobs[i].nice for i in held[:2]]
     assert Jobs().columns("id", "state", "submit_time")["submit_time"].tolist() == []
-    with pytest.raises(ValueError, match="Job has no attribute 'cpuz'"):
+    with pytest.raises(ValueError, match="Job has no attribute 'cpuz': did you mean 'cpus'"):
         jobs.columns("cpuz")
+    with pytest.raises(ValueError, match="'id,cpus': give the names one by one"):
+        jobs.columns("id,cpus")
+    for names in (["id", "nice"], ("id", "nice"), iter(["id", "nice"])):
+        assert list(some.columns(names)) == list(some.raw_columns("id", "nice")) == ["id", "nice"]
     with pytest.raises(TypeError, match="takes the names of attributes"):
         jobs.columns()

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import json
 import pwd
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -126,10 +127,16 @@ def test_jobs_that_are_no_messages(cluster: LocalCluster) -> None:
 @pytest.mark.parametrize("method", ["to_dicts", "to_dict", "to_json"])
 def test_what_are_no_fields(method: str) -> None:
     take: Callable[..., Any] = getattr(Jobs(), method)
-    with pytest.raises(TypeError, match=r"a list of names, such as \['id'\]"):
-        take(fields="id")
+    for wrong, meant in (("id", "['id']"), ("id,state", "['id', 'state']"), (3, "['id', 'cpus']")):
+        said = f"fields of {method}() are a list of names, such as {meant}, and not {wrong!r}"
+        with pytest.raises(TypeError, match=re.escape(said)):
+            take(fields=wrong)
     with pytest.raises(ValueError, match="Job has no attribute 'sate': did you mean 'state'"):
         take(fields=["id", "sate"])
+    with pytest.raises(ValueError, match="did you mean 'id', 'allocated_nodes', 'standard_output'"):
+        take(fields=["job_id", "nodelist", "std_out"])
+    with pytest.raises(TypeError, match=r"takes the names of attributes, and \['id'\] is none"):
+        take(fields=[["id"]])
     with pytest.raises(TypeError, match="takes the names of attributes"):
         take(fields=[])
     for name, field in Job.fields.items():
@@ -141,6 +148,20 @@ def test_what_are_no_fields(method: str) -> None:
 # Selections
 
 NOBODY = 4_000_000_000
+
+#: Values that an attribute never has.
+WRONG: list[tuple[str, Any]] = [
+    ("id", "1"),
+    ("id", True),
+    ("cpus", "1"),
+    ("is_batch_job", "True"),
+    ("state", 1),
+    ("state", None),
+    ("name", 7),
+    ("mail_user", 7),
+    ("gres_per_node", "gpu:1"),
+    ("submit_time", time),
+]
 
 SELECTIONS: dict[str, tuple[dict[str, Any], Callable[[Job], bool]]] = {
     "one value": ({"state": "RUNNING"}, lambda job: job.state == "RUNNING"),
@@ -265,9 +286,23 @@ def test_what_is_no_selection() -> None:
         jobs.filter(sate="RUNNING")
     with pytest.raises(ValueError, match="nobody-here"):
         jobs.filter(user="nobody-here")
-    for state in ("RUNING", "", None, 1):
-        with pytest.raises(ValueError, match=f"no such state: {state!r}"):
+    # Not those of everybody.
+    with pytest.raises(TypeError, match="a user is a name or a uid, not NoneType"):
+        jobs.filter(user=None)
+    for state in ("RUNING", ""):
+        with pytest.raises(
+            ValueError, match=f"no such state: {state!r} .*RUNNING.*, OUT_OF_MEMORY"
+        ):
             jobs.filter(state=[state])
+    with pytest.raises(ValueError, match="several are a list"):
+        jobs.filter(state="RUNNING,PENDING")
+    for name, value in WRONG:
+        with pytest.raises(TypeError, match=f"{name} is .*, and not {type(value).__name__}"):
+            jobs.filter(**{name: value})
+    with pytest.raises(TypeError, match="where is a function that is asked of each job, not 3"):
+        Jobs().filter(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'job_id', 'users': did you mean 'id', 'user'"):
+        jobs.filter(job_id=1, users="root")
     with pytest.raises(slurmpy.NotLoaded):
         Jobs([5]).filter(state="RUNNING")
     assert len(Jobs().filter(state="RUNNING")) == 0
