@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
+from typing import Any
 
 from slurmpy import Job, Jobs
 from slurmpy._ffi import MAJOR, ffi, lib
@@ -35,7 +37,19 @@ TEXTS = (
 
 
 def several() -> tuple[Jobs, list[object]]:
-    """Records of all kinds, in the memory that a message has, and what has to be kept."""
+    """Records of all kinds, in the memory that a message has, and what has to be kept.
+
+    They are the same ones each time, in a collection of their own.
+    """
+    message, kept, now = _message()
+    jobs = Jobs()
+    jobs._table = _Table(Snapshot(message, "here", now))
+    return jobs, kept
+
+
+@functools.cache
+def _message() -> tuple[Any, list[object], int]:
+    """What `several` gives, and the moment that it speaks of."""
     chance = random.Random(7)  # noqa: S311 - the same each time
     count = 400
     array = ffi.new("slurm_job_info_t[]", count)
@@ -65,6 +79,4 @@ def several() -> tuple[Jobs, list[object]]:
                 setattr(record, member, chance.choice(fitting))
     message = ffi.new("job_info_msg_t *")
     message.job_array, message.record_count = array, count
-    jobs = Jobs()
-    jobs._table = _Table(Snapshot(message, "here", now))
-    return jobs, kept
+    return message, kept, now

@@ -116,4 +116,7 @@ def test_site_factor(slurm: Slurm) -> None:
         return [slurm.run("sprio", "-h", "-o", "%S", "-j", str(job)).strip() for job in jobs]
 
     # It has nothing, or finds none, of a job that the scheduler has not come to yet.
-    wait_for(lambda: found() == ["500", "500"], otherwise=found)
+    wait_for(
+        lambda: found() == ["500", "500"],
+        otherwise=lambda: [found(), slurm.run("squeue", "-h", "-o", "%i %T %r %V %S %p")],
+    )
