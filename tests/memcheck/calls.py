@@ -92,6 +92,9 @@ def read_everything() -> None:
             job.get_resource_layout_per_node()
         assert len(again(jobs)) == len(jobs.copy()) == len(jobs)
         jobs.to_json()
+        assert len(jobs.to_dicts()) == len(jobs)
+        assert len(jobs.filter(state="PENDING", user=os.getuid()).to_dicts()) > 0
+        jobs.columns("id", "state", "submit_time")
         jobs.reload()
         jobs.add(jobs.pop(next(iter(jobs))))
         jobs.frozen = True

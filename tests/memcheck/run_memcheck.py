@@ -40,6 +40,7 @@ ASAN_TESTS = [
     "test_steps.py",
     "test_layout.py",
     "test_columns.py",
+    "test_tables.py",
 ]
 #: Its allocator cannot say what it has given away.
 ASAN_WITHOUT = "not what_malloc_says"
