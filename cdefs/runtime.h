@@ -41,6 +41,8 @@ void slurmpy_trial_end(slurmpy_trial_t *trial);
 void slurmpy_init(const char *conf, const slurmpy_trial_t *trial);
 int slurmpy_catches(void);
 void slurmpy_fini(void);
+void slurmpy_before_fork(void);
+void slurmpy_after_fork_in_parent(void);
 void slurmpy_after_fork(void);
 
 /* Of the last call of this thread: who answered, and under which configuration. */

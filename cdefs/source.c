@@ -993,10 +993,45 @@ static void slurmpy_fini(void)
 }
 
 /* In the child of a fork: no thread is left that could give back a lock. */
+#pragma weak slurm_conf_lock
+#pragma weak slurm_conf_unlock
+extern void *slurm_conf_lock(void);
+extern void slurm_conf_unlock(void);
+
+static __thread int slurmpy_forks;
+
+/* Most calls hold libslurm's lock of its configuration for moments. A child that is made in one of
+ * them would wait for it for ever: so the thread that forks has it meanwhile. */
+static void slurmpy_before_fork(void)
+{
+	if (!slurm_conf_lock || !slurm_conf_unlock ||
+	    pthread_rwlock_tryrdlock(&slurmpy_configuration) != 0)
+		return;
+	/* Before libslurm is ready, that would read the configuration, and could end the process. */
+	if (slurmpy_ready) {
+		slurm_conf_lock();
+		slurmpy_forks = 1;
+	} else {
+		pthread_rwlock_unlock(&slurmpy_configuration);
+	}
+}
+
+static void slurmpy_after_fork_in_parent(void)
+{
+	if (!slurmpy_forks)
+		return;
+	slurmpy_forks = 0;
+	slurm_conf_unlock();
+	pthread_rwlock_unlock(&slurmpy_configuration);
+}
+
 static void slurmpy_after_fork(void)
 {
 	pthread_rwlock_t fresh = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
+	if (slurmpy_forks)
+		slurm_conf_unlock();
+	slurmpy_forks = 0;
 	slurmpy_configuration = fresh;
 	pthread_mutex_init(&slurmpy_signals_lock, NULL);
 	if (slurmpy_calls)

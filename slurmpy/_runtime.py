@@ -38,7 +38,11 @@ def _after_fork() -> None:
     lib.slurmpy_after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=lib.slurmpy_before_fork,
+    after_in_parent=lib.slurmpy_after_fork_in_parent,
+    after_in_child=_after_fork,
+)
 
 
 def init(config: str | os.PathLike[str] | None = None) -> None:
