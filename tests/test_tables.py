@@ -318,7 +318,7 @@ def test_what_is_no_selection() -> None:
 def test_a_finalizer_that_takes_jobs() -> None:
     """It runs where the garbage collector does, in the middle of whatever is going on."""
     if not hasattr(gc, "set_threshold"):
-        pytest.skip("only counted references go at once")
+        pytest.skip("this garbage collector has no threshold")
     jobs, kept = several()
 
     class Taking:
