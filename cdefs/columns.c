@@ -5,28 +5,39 @@ typedef struct {
 	size_t width;
 } slurmpy_member_t;
 
+/* In place of the place of a record that is none of these. */
+#define SLURMPY_ELSEWHERE 0xffffffffu
+
 /* So many records ahead of the one that is read: they are a kilobyte apart, and each would be
  * waited for otherwise. */
 #define SLURMPY_AHEAD 16
 
+/* NULL for one that is elsewhere. */
 static const char *slurmpy_record(const void *records, size_t size, const uint32_t *places,
 				  uint32_t number)
 {
-	return (const char *) records + size * (places ? places[number] : number);
+	uint32_t place = places ? places[number] : number;
+
+	return place == SLURMPY_ELSEWHERE ? NULL : (const char *) records + size * place;
 }
 
-/* A member as it is, one value after the other. */
+/* A member as it is, one value after the other. What is elsewhere is left as it was. */
 static void slurmpy_gather(const void *records, size_t size, const uint32_t *places,
 			   uint32_t count, size_t offset, size_t width, void *values)
 {
 	char *value = values;
+	const char *record;
 	uint32_t i;
 
 	for (i = 0; i < count; i++, value += width) {
-		if (i + SLURMPY_AHEAD < count)
-			__builtin_prefetch(slurmpy_record(records, size, places, i + SLURMPY_AHEAD) +
-					   offset);
-		memcpy(value, slurmpy_record(records, size, places, i) + offset, width);
+		if (i + SLURMPY_AHEAD < count) {
+			record = slurmpy_record(records, size, places, i + SLURMPY_AHEAD);
+			if (record)
+				__builtin_prefetch(record + offset);
+		}
+		record = slurmpy_record(records, size, places, i);
+		if (record)
+			memcpy(value, record + offset, width);
 	}
 }
 
@@ -78,8 +89,8 @@ static int slurmpy_same(const char *one, const char *other, const slurmpy_member
 
 /* Gives records with the same values in some members the same code, counted from 0 in the order
  * in which they come, and for each code the first that has it. Of all records, or of those at some
- * places; codes and firsts count by these, and have room for each. Returns how many codes there
- * are, or -1 where there is no memory. */
+ * places; codes and firsts count by these, and have room for each. One that is elsewhere gets no
+ * code. Returns how many codes there are, or -1 where there is no memory. */
 static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t *places,
 				uint32_t count, const slurmpy_member_t *members,
 				uint32_t member_count, uint32_t *codes, uint32_t *firsts)
@@ -95,9 +106,11 @@ static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t
 
 		if (i + SLURMPY_AHEAD < count) {
 			next = slurmpy_record(records, size, places, i + SLURMPY_AHEAD);
-			for (member = 0; member < member_count; member++)
+			for (member = 0; next && member < member_count; member++)
 				__builtin_prefetch(next + members[member].offset);
 		}
+		if (!record)
+			continue;
 		hash = slurmpy_hash(record, members, member_count);
 		for (slot = hash & (slots - 1); (code = table[slot]); slot = (slot + 1) & (slots - 1)) {
 			uint32_t first = firsts[code - 1];
@@ -135,7 +148,8 @@ static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t
 }
 
 /* The paths that the library makes up for jobs, each with the 0 at its end, one after the other:
- * of standard input (0), output (1) or error (2). To be freed; NULL where there is no memory. */
+ * of standard input (0), output (1) or error (2); empty for one that is elsewhere. To be freed; NULL
+ * where there is no memory. */
 static char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *places,
 			   uint32_t count, size_t *length)
 {
@@ -144,8 +158,8 @@ static char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *pl
 	uint32_t i = 0;
 
 	while (texts && i < count) {
-		slurm_job_info_t *job = &jobs[places ? places[i] : i];
-		const char *given = which == 0 ? job->std_in : job->std_out;
+		const char *record = slurmpy_record(jobs, sizeof(*jobs), places, i), *given = "";
+		slurm_job_info_t *job = (slurm_job_info_t *) record;
 
 		if (room - used < longest) {
 			room = room * 2 + longest;
@@ -155,7 +169,9 @@ static char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *pl
 			texts = larger;
 			continue;
 		}
-		if (which == 2 && job->std_err)
+		if (job)
+			given = which == 0 ? job->std_in : job->std_out;
+		if (job && which == 2 && job->std_err)
 			given = job->std_err;
 		texts[used] = '\0';
 		/* With an empty one, 24.11 would crash. */

@@ -6,6 +6,9 @@ typedef struct {
 	size_t width;
 } slurmpy_member_t;
 
+/* In place of the place of a record that is none of these. */
+#define SLURMPY_ELSEWHERE ...
+
 int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t *places, uint32_t count,
 			 const slurmpy_member_t *members, uint32_t member_count, uint32_t *codes,
 			 uint32_t *firsts);

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # NumPy is an extra, and a type checker may not have it either.
     Array: TypeAlias = Any
 
-__all__ = ["Records", "dicts"]
+__all__ = ["Records", "dicts", "needed"]
 
 #: The units whose values are moments, and those whose values are durations, as NumPy writes them.
 MOMENT = "Unix timestamp"
@@ -38,32 +38,38 @@ class Records:
     Args:
         kind: The class whose attributes they have.
         snapshot: What owns the message; None where there is none.
-        chosen: The places of the records that are wanted, or pointers and owners where some are
-            of other messages. None is all of the message.
+        chosen: The place of each in the message, or pointer and owner where it is of another. None
+            is all of the message.
     """
 
     def __init__(
         self,
         kind: type[Record],
         snapshot: Snapshot | None,
-        chosen: list[int] | list[tuple[Any, Any]] | None,
+        chosen: list[int | tuple[Any, Any]] | None,
     ) -> None:
         """See the class."""
         self._kind = kind
-        self._snapshot: Any = snapshot
+        self._snapshot = snapshot
         self._members = dict(ffi.typeof(kind._struct).fields)
         self._size = ffi.sizeof(kind._struct)
-        self._places: Any = None
-        self._others: Any = None
-        if chosen and isinstance(chosen[0], tuple):
-            self._others = chosen
-        elif chosen is not None or snapshot is None:
-            self._places = chosen or []
+        self._array: Any = snapshot.message.job_array if snapshot else ffi.NULL
+        #: Those that are of other messages, by their numbers here.
+        self._others: dict[int, tuple[Any, Any]] = {}
+        #: The places for C, NULL for all as they come.
+        self._places: Any = ffi.NULL
+        if chosen is None:
+            self._count = int(snapshot.message.record_count) if snapshot else 0
+            return
+        self._count = len(chosen)
+        self._others = {i: it for i, it in enumerate(chosen) if isinstance(it, tuple)}
+        for number in self._others:
+            chosen[number] = lib.SLURMPY_ELSEWHERE
+        self._places = ffi.new("uint32_t[]", chosen)
 
     def __len__(self) -> int:
         """How many there are."""
-        own = self._places if self._others is None else self._others
-        return int(self._snapshot.message.record_count) if own is None else len(own)
+        return self._count
 
     def values(self, field: Field[Any]) -> list[Any]:
         """The attribute of each."""
@@ -102,109 +108,99 @@ class Records:
         """
         if field.since > MAJOR:
             raise UnsupportedField(field.name, field.since)
-        if self._others is not None:
-            return None, self._read(field, range(len(self)))
+        # First, as it raises where one was never loaded.
+        others = zip(self._others, self._read(field, self._others))
         if field.path is not None:
-            return None, self._paths(field.path)
+            values = self._paths(field.path)
+            for number, value in others:
+                values[number] = value
+            return None, values
         codes, firsts = self._distinct(field.member.split(", "))
-        return codes, self._read(field, firsts)
+        values = self._read(field, firsts)
+        for number, value in others:
+            codes[number] = len(values)
+            values.append(value)
+        return codes, values
 
     def _read(self, field: Field[Any], numbers: Iterable[int]) -> list[Any]:
         """The attribute of some of the records, by their numbers here."""
         get: Any = field.fget  # type: ignore[attr-defined]  # it is a property
         record = object.__new__(self._kind)
         values = []
-        if self._others is not None:
-            for number in numbers:
-                record._record = self._others[number]
-                values.append(get(record))
-            return values
-        places, owner = self._places, self._snapshot
-        array: Any = owner.message.job_array if owner else None
         for number in numbers:
-            record._record = (array + (number if places is None else places[number]), owner)
+            record._record = self._others.get(number) or self._own(number)
             values.append(get(record))
         return values
 
+    def _own(self, number: int) -> tuple[Any, Any]:
+        """Pointer and owner of one of the message."""
+        return self._array + (self._places[number] if self._places else number), self._snapshot
+
     def _numbers(self, member: str) -> tuple[Any, bool]:
         """A member as it is: the one that all records have, or that of each; and which it is."""
-        if self._others is not None:
-            return [getattr(ptr, member) for ptr, _ in self._others], False
-        kind = self._members[member].type
-        data = self._gathered(member)
-        values: Any = data.cast(_letter(kind))
-        width = ffi.sizeof(kind)
+        values = self._gathered(member)
+        data, width = values.cast("B"), values.itemsize
         # Where each is the same as the next.
         if len(values) and data[width:] == data[:-width]:
             return values[0], True
         return values.tolist(), False
 
     def _gathered(self, member: str) -> memoryview:
-        """A member of each record of the message, one after the other."""
-        count, found = len(self), self._members[member]
-        width = ffi.sizeof(found.type)
-        values = ffi.buffer(ffi.new("char[]", count * width or 1), count * width)
-        if count:
-            array = self._snapshot.message.job_array
-            lib.slurmpy_gather(
-                array,
-                self._size,
-                self._c_places(),
-                count,
-                found.offset,
-                width,
-                ffi.from_buffer(values),
-            )
-        return memoryview(values).cast("B")
+        """A member of each record, one after the other."""
+        kind, offset = self._members[member].type, self._members[member].offset
+        width = ffi.sizeof(kind)
+        data: Any = ffi.new("char[]", self._count * width or 1)
+        lib.slurmpy_gather(self._array, self._size, self._places, self._count, offset, width, data)
+        buffer = memoryview(ffi.buffer(data, self._count * width))
+        values: Any = buffer.cast("B").cast(_letter(kind))
+        for number, (ptr, _owner) in self._others.items():
+            values[number] = getattr(ptr, member)
+        return values  # type: ignore[no-any-return]
 
     def _distinct(self, names: Sequence[str]) -> tuple[Any, list[int]]:
-        """Which records are the same in some members.
+        """Which records of the message are the same in some members.
 
         Returns:
             An array in C with a code for each record, and the first record of each code.
         """
-        count = len(self)
-        codes = ffi.new("uint32_t[]", count)
-        if not count:
-            return codes, []
-        firsts = ffi.new("uint32_t[]", count)
+        codes = ffi.new("uint32_t[]", self._count or 1)
+        firsts = ffi.new("uint32_t[]", self._count or 1)
         members = ffi.new("slurmpy_member_t[]", len(names))
         for member, name in zip(members, names):
             kind = self._members[name].type
             is_text = kind.cname == "char *"
             member.offset = self._members[name].offset
             member.width = 0 if is_text else ffi.sizeof(kind)
-        array = self._snapshot.message.job_array
         found = lib.slurmpy_distinct(
-            array, self._size, self._c_places(), count, members, len(names), codes, firsts
+            self._array,
+            self._size,
+            self._places,
+            self._count,
+            members,
+            len(names),
+            codes,
+            firsts,
         )
         if found < 0:
             raise MemoryError
-        return codes, ffi.unpack(firsts, found)
+        return codes, ffi.unpack(firsts, found) if found else []
 
-    def _paths(self, which: int) -> list[str | None]:
+    def _paths(self, which: int) -> list[Any]:
         """The paths of all records: each has its own, and to ask for each takes long."""
-        count = len(self)
-        if not count:
-            return []
         length = ffi.new("size_t *")
-        array = self._snapshot.message.job_array
-        texts = ffi.gc(lib.slurmpy_paths(which, array, self._c_places(), count, length), lib.free)
+        made = lib.slurmpy_paths(which, self._array, self._places, self._count, length)
+        texts = ffi.gc(made, lib.free)
         if not texts:
             raise MemoryError
         whole: str = ffi.buffer(texts, length[0])[:].decode("utf-8", "surrogateescape")
         return [text or None for text in whole.split("\0")[:-1]]
-
-    def _c_places(self) -> Any:
-        """The places for C."""
-        return ffi.NULL if self._places is None else ffi.new("uint32_t[]", self._places)
 
     # ---- with NumPy ----
 
     def raw(self, field: Field[Any]) -> Array:
         """The member that an attribute reads, for all records, on the memory of the message.
 
-        Those of some places, or of other messages, are copied.
+        They are copied where these are not all records of the message, or some are of others.
 
         Returns:
             An array that cannot be written to.
@@ -222,22 +218,17 @@ class Records:
             why = "no number in the record" if found else f"made of several: {field.member}"
             msg = f"{field.name} is {why}: columns() has it"
             raise ValueError(msg)
-        kind = np.dtype(_letter(found.type))
-        if self._others is not None or not len(self):
-            column = np.array(self._numbers(field.member)[0], dtype=kind)
+        if self._places or not self._count:
+            column = np.array(self._gathered(field.member))
         else:
-            message = self._snapshot.message
-            start = int(ffi.cast("uintptr_t", message.job_array)) + found.offset
             interface = {
                 "version": 3,
-                "typestr": kind.str,
-                "shape": (int(message.record_count),),
+                "typestr": np.dtype(_letter(found.type)).str,
+                "shape": (self._count,),
                 "strides": (self._size,),
-                "data": (start, True),
+                "data": (int(ffi.cast("uintptr_t", self._array)) + found.offset, True),
             }
             column = np.asarray(_Memory(interface, self._snapshot))
-            if self._places is not None:
-                column = column[self._places]
         column.flags.writeable = False
         return column
 
@@ -255,14 +246,10 @@ class Records:
         import numpy as np
 
         if field.unset is not None:
-            kind = np.dtype(_letter(self._members[field.member].type))
-            if self._others is not None:
-                data = np.array(self._numbers(field.member)[0], dtype=kind)
-            else:
-                data = np.frombuffer(self._gathered(field.member), dtype=kind)
+            data = np.asarray(self._gathered(field.member))
             unset = np.zeros(len(self), dtype=bool)
             for mark in field.unset:
-                if _fits(mark, kind):
+                if _fits(mark, data.dtype):
                     unset |= data == mark
             return typed(data, unset, field)
         codes, values = self.encoded(field)
@@ -303,6 +290,19 @@ def dicts(records: Records, fields: Sequence[Field[Any]]) -> list[dict[str, Any]
     for row, values in zip(rows, zip(*columns.values())):
         row.update(zip(columns, values))
     return rows
+
+
+def needed(module: str, extra: str, method: str) -> None:
+    """Imports what is not installed with slurmpy, or says how it is."""
+    import importlib
+
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        msg = f"{method} needs {module}: pip install 'slurmpy-cffi[{extra}]', or {module} itself"
+        raise ModuleNotFoundError(msg, name=module) from None
 
 
 class _Memory:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import operator
 import os
-import pwd
-import re
 import threading
 import time
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 
-from slurmpy import _control, _convert, _runtime
+from slurmpy import _attributes, _columns, _control, _convert, _runtime
+from slurmpy._attributes import MISSING, uid
 from slurmpy._convert import Unlimited
-from slurmpy._ffi import MAJOR, ffi, lib
+from slurmpy._ffi import ffi, lib
 from slurmpy._records import Snapshot, cell, is_closed, load_message
 from slurmpy.errors import ClosedError, NotLoaded, SlurmError, check, said
 from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeGuard
 
-    from slurmpy._columns import Records
-    from slurmpy._fields import Field
     from slurmpy.stats import JobStatistics
     from slurmpy.steps import AllSteps
     from slurmpy.submission import JobSubmitDescription
@@ -40,14 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["ClusterJobs", "JobIds", "JobItems", "JobValues", "Jobs"]
 
 
-class _Missing:
-    """Stands for an argument that was not given."""
-
-    def __repr__(self) -> str:
-        return "no default"
-
-
-_MISSING: Any = _Missing()
 _CLOSED = "the collection was closed: load a new one with slurmpy.Jobs.load()"
 _SHOWN = 10
 
@@ -180,8 +169,8 @@ class _Table:
 
     def chosen(
         self, pairs: Sequence[tuple[str, int, Job | int]] | None = None
-    ) -> list[int] | list[tuple[Any, Any]] | None:
-        """The place of each job in the message, or pointer and owner where some are of others.
+    ) -> list[int | tuple[Any, Any]] | None:
+        """The place of each job in the message, or pointer and owner where it is of another.
 
         None where they are the message's, all and in order.
 
@@ -196,14 +185,9 @@ class _Table:
         }
         if not again and self.whole and (pairs is None or len(pairs) == len(self)):
             return None
-        entries = [entry for _, _, entry in (self.pairs() if pairs is None else pairs)]
-        if not again and all(type(entry) is int for entry in entries):
-            return entries  # type: ignore[return-value]  # of places alone
         return [
-            entry._record
-            if isinstance(entry, Job)
-            else again.get(entry) or (self._array + entry, self.snapshot)
-            for entry in entries
+            entry._record if isinstance(entry, Job) else again.get(entry, entry)
+            for _, _, entry in (self.pairs() if pairs is None else pairs)
         ]
 
     def names(self) -> list[str]:
@@ -433,7 +417,7 @@ class Jobs:
             'RUNNING'
         """
         jobs = Jobs(frozen=frozen)
-        jobs._uid = None if user is None else _uid(user)
+        jobs._uid = None if user is None else uid(user)
         jobs._names = preload_passwd_info
         jobs._show = (
             lib.SHOW_LOCAL | (lib.SHOW_ALL if hidden else 0) | (lib.SHOW_DETAIL if details else 0)
@@ -1052,7 +1036,7 @@ class Jobs:
         table, jobs, job_id = self._find(key)
         table.take(jobs, job_id)
 
-    def pop(self, key: Key, default: Any = _MISSING) -> Any:
+    def pop(self, key: Key, default: Any = MISSING) -> Any:
         """Takes out a job and gives it; it stays readable when the collection is closed.
 
         Args:
@@ -1071,7 +1055,7 @@ class Jobs:
             table, jobs, job_id = self._find(key)
             return table.take(jobs, job_id)
         except KeyError:
-            if default is _MISSING:
+            if default is MISSING:
                 raise
             return default
 
@@ -1272,10 +1256,10 @@ class Jobs:
             >>> int(columns["cpus"].sum()) == jobs.cpus
             True
         """
-        _needed("numpy", "numpy", "raw_columns()")
+        _columns.needed("numpy", "numpy", "raw_columns()")
         records = self._records()
         return {
-            field.name: records.raw(field) for field in _named(_one_by_one(names), "raw_columns()")
+            field.name: records.raw(field) for field in _attributes.named(names, "raw_columns()")
         }
 
     def columns(self, *names: str | Iterable[str]) -> dict[str, Any]:
@@ -1311,17 +1295,15 @@ class Jobs:
             >>> columns["submit_time"].dtype
             dtype('<M8[s]')
         """
-        _needed("numpy", "numpy", "columns()")
+        _columns.needed("numpy", "numpy", "columns()")
         records = self._records()
-        return {
-            field.name: records.array(field) for field in _named(_one_by_one(names), "columns()")
-        }
+        return {field.name: records.array(field) for field in _attributes.named(names, "columns()")}
 
     def filter(
         self,
         where: Callable[[Job], object] | None = None,
         *,
-        user: Any = _MISSING,
+        user: Any = MISSING,
         **attributes: Any,
     ) -> Jobs:
         """The jobs that have certain attributes, in a collection on the same memory.
@@ -1360,17 +1342,11 @@ class Jobs:
         if where is not None and not callable(where):
             msg = f"where is a function that is asked of each job, not {where!r}"  # type: ignore[unreachable]
             raise TypeError(msg)
-        named = _named(tuple(attributes), "filter()", TypeError) if attributes else []
-        conditions = [(field, _wanted(field, attributes[field.name])) for field in named]
-        if user is not _MISSING:
-            conditions.append((Job.fields["user_id"], set(map(_uid, _choices(user)))))
+        conditions = _attributes.conditions(attributes, user)
         table = self._open()
         pairs = table.pairs()
         if conditions:
-            records = self._records(table, pairs)
-            keep = [True] * len(pairs)
-            for field, choices in conditions:
-                keep = _matching(records, field, choices, keep)
+            keep = _attributes.matching(self._records(table, pairs), conditions)
             pairs = list(itertools.compress(pairs, keep))
         found = self._selection(table.copy(pairs))
         if where is None:
@@ -1409,9 +1385,7 @@ class Jobs:
             >>> {"id": job_id, "state": "RUNNING"} in jobs.to_dicts(fields=["id", "state"])
             True
         """
-        from slurmpy import _columns
-
-        return _columns.dicts(self._records(), _fields(fields, "to_dicts()"))
+        return _columns.dicts(self._records(), _attributes.fields(fields, "to_dicts()"))
 
     def to_dataframe(self, fields: Iterable[str] | None = None) -> Any:
         """Attributes of all jobs as a pandas ``DataFrame``, one row for each job.
@@ -1440,11 +1414,11 @@ class Jobs:
             >>> int(frame[frame.state == "RUNNING"].cpus.sum())
             1
         """
-        _needed("pandas", "pandas", "to_dataframe()")
-        _needed("numpy", "pandas", "to_dataframe()")
+        _columns.needed("pandas", "pandas", "to_dataframe()")
+        _columns.needed("numpy", "pandas", "to_dataframe()")
         from slurmpy import _frames
 
-        return _frames.dataframe(self._records(), _fields(fields, "to_dataframe()"))
+        return _frames.dataframe(self._records(), _attributes.fields(fields, "to_dataframe()"))
 
     def to_arrow(self, fields: Iterable[str] | None = None) -> Any:
         """Attributes of all jobs as an Arrow ``Table``, one row for each job.
@@ -1474,23 +1448,21 @@ class Jobs:
             >>> table.schema.field("submit_time").type
             TimestampType(timestamp[s, tz=UTC])
         """
-        _needed("pyarrow", "arrow", "to_arrow()")
-        _needed("numpy", "arrow", "to_arrow()")
+        _columns.needed("pyarrow", "arrow", "to_arrow()")
+        _columns.needed("numpy", "arrow", "to_arrow()")
         from slurmpy import _frames
 
-        return _frames.arrow(self._records(), _fields(fields, "to_arrow()"))
+        return _frames.arrow(self._records(), _attributes.fields(fields, "to_arrow()"))
 
     def _records(
         self,
         table: _Table | None = None,
         pairs: Sequence[tuple[str, int, Job | int]] | None = None,
-    ) -> Records:
+    ) -> _columns.Records:
         """The records of all jobs, or of some, for what takes them at once."""
-        from slurmpy._columns import Records
-
         if table is None:
             table = self._open()
-        return Records(Job, table.snapshot, table.chosen(pairs))
+        return _columns.Records(Job, table.snapshot, table.chosen(pairs))
 
     def to_dict(
         self, *, multi_cluster: bool = False, fields: Iterable[str] | None = None
@@ -1523,12 +1495,10 @@ class Jobs:
         self, multi_cluster: bool, fields: Iterable[str] | None, method: str
     ) -> dict[Any, dict[Any, Any]]:
         """As `to_dict`."""
-        from slurmpy import _columns
-
         table = self._open()
         pairs = table.pairs()
         try:
-            wanted = _fields(fields, method)
+            wanted = _attributes.fields(fields, method)
             rows = _columns.dicts(self._records(table, pairs), wanted)
         except NotLoaded:
             if fields is not None:
@@ -1667,175 +1637,11 @@ def _check_job(item: object) -> None:
         raise ValueError(msg)  # noqa: TRY004 - a job it is
 
 
-def _uid(user: int | str) -> int:
-    """The uid of a user's name."""
-    if isinstance(user, bool) or not isinstance(user, (int, str)):
-        msg = f"a user is a name or a uid, not {type(user).__name__}: {user!r}"
-        raise TypeError(msg)
-    if isinstance(user, int):
-        if not 0 <= user < lib.NO_VAL:
-            msg = f"no uid: {user} (uids go from 0 to {lib.NO_VAL - 1})"
-            raise ValueError(msg)
-        return user
-    try:
-        # PyPy's look-up ends at a NUL.
-        return pwd.getpwnam(user if "\0" not in user else "").pw_uid
-    except KeyError:
-        msg = f"no user has the name {user!r}"
-        raise ValueError(msg) from None
-
-
 def _restore(jobs: list[Job], settings: tuple[Any, ...]) -> Jobs:
     """The collection of a pickle or a deep copy."""
     restored = Jobs(jobs)
     restored.frozen, restored._uid, restored._show, restored._names = settings
     return restored
-
-
-def _one_by_one(names: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Names that were given one by one, or in a list."""
-    is_list = len(names) == 1 and not isinstance(names[0], str) and hasattr(names[0], "__iter__")
-    return tuple(names[0]) if is_list else names
-
-
-def _named(
-    names: tuple[Any, ...], method: str, error: type[Exception] = ValueError
-) -> list[Field[Any]]:
-    """Attributes by name."""
-    if not names:
-        msg = f"{method} takes the names of attributes, such as 'id' and 'cpus'"
-        raise TypeError(msg)
-    for name in names:
-        if not isinstance(name, str):
-            msg = f"{method} takes the names of attributes, and {name!r} is none"
-            raise TypeError(msg)
-    unknown = [name for name in names if name not in Job.fields]
-    if unknown:
-        msg = f"Job has no attribute {', '.join(map(repr, unknown))}{_meant(unknown, method)}"
-        raise error(msg)
-    return [Job.fields[name] for name in names]
-
-
-def _meant(unknown: Sequence[str], method: str) -> str:
-    """What names may stand for: attributes that are spelled much like them, or C members."""
-    import difflib
-
-    if any("," in name for name in unknown):
-        return ": give the names one by one"
-    meant = {field.member: name for name, field in Job.fields.items()}
-    meant.update({"jobid": "id", "nodelist": "allocated_nodes", "uid": "user_id"})
-    meant.update({"user": "user_name", "users": "user_name"})
-    if method == "filter()":
-        meant["users"] = "user"
-    meant.update({name: name for name in Job.fields})
-    found = [difflib.get_close_matches(name, meant, 1) for name in unknown]
-    hints = dict.fromkeys(repr(meant[near[0]]) for near in found if near)
-    return f": did you mean {', '.join(hints)}?" if hints else ""
-
-
-def _fields(names: Iterable[str] | None, method: str) -> list[Field[Any]]:
-    """The attributes that are wanted; all that this Slurm has where none is named."""
-    if names is None:
-        return [field for field in Job.fields.values() if field.since <= MAJOR]
-    if isinstance(names, str) or not hasattr(names, "__iter__"):
-        such = [it.strip() for it in names.split(",")] if isinstance(names, str) else ["id", "cpus"]
-        msg = f"fields of {method} are a list of names, such as {such}, and not {names!r}"
-        raise TypeError(msg)
-    return _named(tuple(names), method)
-
-
-def _choices(wanted: Any) -> list[Any]:
-    """What is wanted, of which any will do."""
-    if hasattr(wanted, "tolist"):
-        # An array, or a number of NumPy's.
-        wanted = wanted.tolist()
-    if (
-        wanted is None
-        or isinstance(wanted, (str, bytes, Mapping))
-        or not hasattr(wanted, "__iter__")
-    ):
-        return [wanted]
-    return list(wanted)
-
-
-def _state(name: str) -> str:
-    """A state as the attribute has it, from what squeue takes."""
-    number = lib.slurm_job_state_num(name.encode())
-    if number == lib.NO_VAL:
-        strings = map(lib.slurm_job_state_string, range(lib.JOB_STATE_BASE))
-        states = (ffi.string(text).decode() for text in strings)
-        known = ", ".join(itertools.takewhile(lambda state: state != "?", states))
-        msg = f"no such state: {name!r} (there are {known}, and flags such as COMPLETING)"
-        if "," in name:
-            msg += ": several are a list"
-        raise ValueError(msg)
-    state: str = ffi.string(lib.slurm_job_state_string(number)).decode()
-    return state
-
-
-#: What a value can be, by the types that an attribute is declared with.
-_TYPES: dict[str, tuple[type, ...]] = {
-    "None": (type(None),),
-    "Unlimited": (Unlimited,),
-    "bool": (bool,),
-    "float": (int, float),
-    "int": (int,),
-    "str": (str,),
-}
-
-
-def _wanted(field: Field[Any], wanted: Any) -> Any:
-    """The values of an attribute of which any will do.
-
-    Raises:
-        TypeError: It does not have such values.
-    """
-    choices = _choices(wanted)
-    # One of a list, or a dict.
-    annotation = re.sub(r"list\[str\]", "str", field.annotation)
-    kinds: set[type] = set()
-    if "dict[" in annotation:
-        kinds.add(Mapping)
-    for part in re.sub(r"dict\[.*\]", "None", annotation).split(" | "):
-        kinds.update(_TYPES[part])
-    for value in choices:
-        fits = isinstance(value, tuple(kinds)) or (int in kinds and hasattr(value, "__index__"))
-        if not fits or (isinstance(value, bool) and bool not in kinds):
-            msg = f"{field.name} is {field.annotation}, and not {type(value).__name__}: {value!r}"
-            raise TypeError(msg)
-    if field.name == "state":
-        choices = list(map(_state, choices))
-    # There may be as many as jobs; dicts are few.
-    return choices if "dict[" in field.annotation else frozenset(choices)
-
-
-def _matching(records: Records, field: Field[Any], choices: Any, keep: list[bool]) -> list[bool]:
-    """Which of the records that are kept have a value that is wanted."""
-
-    def fits(value: Any) -> bool:
-        if isinstance(value, list):
-            return any(one in choices for one in value)
-        if field.name == "partition" and value is not None:
-            return any(one in choices for one in (value, *value.split(",")))
-        return value in choices
-
-    codes, values = records.encoded(field)
-    fitting = [fits(value) for value in values]
-    which = range(len(records)) if codes is None else codes
-    return [kept and fitting[code] for kept, code in zip(keep, which)]
-
-
-def _needed(module: str, extra: str, method: str) -> None:
-    """Imports what is not installed with slurmpy, or says how it is."""
-    import importlib
-
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        msg = f"{method} needs {module}: pip install 'slurmpy-cffi[{extra}]', or {module} itself"
-        raise ModuleNotFoundError(msg, name=module) from None
 
 
 def _json(value: object) -> str:
