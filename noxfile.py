@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -68,9 +69,21 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """How much slower than the C call is it? `nox -s bench -- --jobs 100000 --json FILE`."""
-    session.install(".", *_groups("bench"))
-    session.run("python", "bench", *session.posargs)
+    """How much slower than the C call is it? `nox -s bench -- --jobs 100000 --json FILE`.
+
+    Where there is a `pypy3`, it is compared with CPython.
+    """
+    session.install(".", *_groups("bench", "numpy", "frames"))
+    options = []
+    if pypy := shutil.which("pypy3"):
+        env = session.create_tmp()
+        session.run(pypy, "-m", "venv", "--clear", env, external=True)
+        packages = ("--only-binary=numpy", ".", *_groups("numpy"))
+        session.run(f"{env}/bin/pip", "install", "-q", *packages, external=True)
+        options = ["--pypy", f"{env}/bin/python"]
+    session.run(
+        "python", "bench", *options, *session.posargs, env={"TMPDIR": tempfile.gettempdir()}
+    )
 
 
 @nox.session

@@ -8,8 +8,10 @@ steps for live statistics. `report.py` has the rows and their goals.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -21,14 +23,18 @@ import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable
 
-from report import ROWS, Result, Row, Samples, table
+from report import ON_PYPY, ROWS, Result, Row, Samples, growth_table, table
 
 import slurmpy
 from slurmpy.testing import LocalCluster
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: What was taken out of a load, to the number of jobs, to the ratio.
+Medians = dict[str, dict[int, float]]
 
 HERE = Path(__file__).resolve().parent
 
@@ -45,12 +51,19 @@ MessageTimeout=100
 """
 #: Steps that run are sampled as on a real cluster, not every second as LocalCluster has it.
 SAMPLED = "JobAcctGatherFrequency=60"
+#: What a load costs, and one in vain.
+LOADS = ("load", "reload", "lookup")
 #: What is taken out of a load.
 TABLES = ("raw-12", "columns-12", "view", "dicts", "frame", "arrow", "filter")
-#: How many jobs are few, and how many are most, for how the cost of that grows.
-FEW, MOST = 10_000, 300_000
-#: How often that is measured.
+#: Of what it is found how it grows with the number of jobs.
+GROWING = ("load", "reload", *TABLES)
+#: How many other jobs there are, for how the cost of that grows, where otherwise there are 100,000;
+#: and how often it is measured where there are most.
+SIZES = (1_000, 10_000, 300_000)
 GROWTH_ROUNDS = 3
+#: How often PyPy and CPython take turns, each in a process of its own, and the rounds of a turn.
+TURNS = 3
+TURN_ROUNDS = 3
 
 #: Seconds until all steps run, at the most.
 PATIENCE = 120
@@ -126,19 +139,18 @@ class Bench:
         self.jobs = jobs
         self.rounds = rounds
 
-    def python(self, *arguments: str) -> str:
+    def python(self, *arguments: str, python: str = sys.executable) -> str:
         """What a Python of its own prints, away from the checkout: the installed one counts."""
-        argv = [sys.executable, *arguments]
+        argv = [python, *arguments]
         done = subprocess.run(
             argv, env=self.env, cwd=HERE, check=True, capture_output=True, text=True, timeout=900
         )
         return done.stdout
 
-    def worker(self, kind: str, detail: object) -> dict[str, Any]:
+    def worker(self, kind: str, detail: object, python: str = sys.executable) -> dict[str, Any]:
         """What `measure.py` finds in a process of its own."""
-        found: dict[str, Any] = json.loads(
-            self.python("measure.py", kind, str(self.jobs), str(detail))
-        )
+        argv = ("measure.py", kind, str(self.jobs), str(detail))
+        found: dict[str, Any] = json.loads(self.python(*argv, python=python))
         return found
 
     def pairs(self, kind: str) -> dict[str, Samples]:
@@ -163,10 +175,30 @@ class Bench:
         return self.pairs("tools")
 
     def pyslurm(self) -> dict[str, Samples]:
-        """The other binding's loads, against the C call."""
+        """The other binding, against the C call."""
         if importlib.util.find_spec("pyslurm") is None:
             raise RuntimeError("pyslurm is not installed")
         return self.pairs("pyslurm")
+
+    def pypy(self, pypy: str | None) -> dict[str, Samples]:
+        """PyPy against CPython: the medians of turns, which each has a process for."""
+        if pypy is None:
+            raise RuntimeError("--pypy names no PyPy in which slurmpy is installed")
+        samples: dict[str, Samples] = {}
+        for _ in range(TURNS):
+            for kind in ("loads", "tables", "attributes"):
+                turns = [
+                    self.worker(kind, min(self.rounds, TURN_ROUNDS), python)
+                    for python in (pypy, sys.executable)
+                ]
+                for key in turns[0].keys() & turns[1].keys():
+                    pair = samples.setdefault(f"pypy-{key}", Samples([], []))
+                    for values, found in zip(pair, turns):
+                        values.append(statistics.median(found[key][0]))
+            pair = samples.setdefault("pypy-memory", Samples([], []))
+            for values, python in zip(pair, (pypy, sys.executable)):
+                values.append(self.worker("memory", "ours", python)["bytes"])
+        return samples
 
     def stats(self) -> dict[str, Samples]:
         """`Jobs.load_stats()` against the C calls, and against `sstat`."""
@@ -211,19 +243,20 @@ class Bench:
             values: list[float] = [value for run in runs for value in run.get("values", ())]
             return statistics.median(values)
 
-    def of_records(self) -> dict[str, Samples | str]:
+    def of_records(self, pypy: str | None) -> dict[str, Samples | str]:
         """The rows that need jobs and nothing that happens; see `measured`."""
         return {
-            **measured(self.loads, "load", "reload", "lookup"),
+            **measured(self.loads, *LOADS),
             **measured(self.tables, *TABLES),
             **measured(self.tools, "squeue", "squeue-json", "scontrol"),
-            **measured(self.pyslurm, "pyslurm"),
+            **measured(self.pyslurm, "pyslurm", "pyslurm-reload", "pyslurm-dicts"),
             **measured(
                 self.threads, *(f"{who}-{n}" for n in (2, 4) for who in ("threads", "bare"))
             ),
             **measured(self.memory, "memory"),
             **measured(self.attributes, "integer", "marked", "text", "raw"),
             **measured(self.imports, "import"),
+            **measured(lambda: self.pypy(pypy), *ON_PYPY),
         }
 
 
@@ -252,26 +285,59 @@ def live(steps: int, rounds: int) -> dict[str, Samples]:
         return Bench(cluster.env, steps, rounds).stats()
 
 
-def queue(jobs: int, measure: Callable[[LocalCluster], T]) -> T:
-    """Measures on a cluster that has so many jobs, and rests."""
+@contextlib.contextmanager
+def queue(jobs: int) -> Iterator[LocalCluster]:
+    """A cluster that has so many jobs, and rests."""
     say(f"a cluster with {jobs} jobs")
     capacity = max(300_000, jobs + ARRAY)
     with LocalCluster(nodes=1, max_job_count=capacity, extra_conf=QUIET) as cluster:
         make_records(cluster, jobs)
         settle(cluster.daemons["slurmctld"])
-        return measure(cluster)
+        yield cluster
 
 
-def growth(few: int, most: int, rounds: int) -> dict[str, Samples]:
-    """What it costs to take all of this out of a load, in loads, with many jobs and with few."""
+def of_other_sizes(jobs: int, rounds: int) -> dict[int, dict[str, Samples | str]]:
+    """Loads, and what is taken out of them, with fewer jobs and with more."""
+    found: dict[int, dict[str, Samples | str]] = {}
+    for size in SIZES:
+        here = max(size * jobs // 100_000, 1)
+        with queue(here) as cluster:
+            most = rounds if here < jobs else min(rounds, GROWTH_ROUNDS)
+            bench = Bench(cluster.env, here, most)
+            found[here] = {**measured(bench.loads, *LOADS), **measured(bench.tables, *TABLES)}
+    return found
 
-    def ratios(jobs: int) -> dict[str, list[float]]:
-        found = queue(jobs, lambda cluster: Bench(cluster.env, jobs, rounds).tables())
-        return {key: [ours / other for ours, other in zip(*found[key])] for key in found}
 
-    many, some = ratios(most), ratios(few)
-    worst = max(many, key=lambda key: statistics.median(many[key]) / statistics.median(some[key]))
-    return {"growth": Samples(many[worst], some[worst])}
+def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | str, Medians]:
+    """How the cost of loads, and of what is taken out of them, grows with the number of jobs.
+
+    Args:
+        found: The number of jobs to what was measured with so many.
+
+    Returns:
+        The ratios to the C call of what grows most, with more jobs and with fewer, or why there are
+        none; and the medians of all.
+    """
+    ratios: dict[str, dict[int, list[float]]] = {key: {} for key in GROWING}
+    for jobs, rows in sorted(found.items()):
+        for key in GROWING:
+            pair = rows.get(key)
+            if isinstance(pair, Samples):
+                ratios[key][jobs] = [ours / other for ours, other in zip(*pair)]
+    medians = {
+        key: {jobs: statistics.median(values) for jobs, values in by_size.items()}
+        for key, by_size in ratios.items()
+        if by_size
+    }
+    steps = [
+        (medians[key][more] / medians[key][fewer], key, fewer, more)
+        for key in medians
+        for fewer, more in itertools.combinations(medians[key], 2)
+    ]
+    if not steps:
+        return "nothing was measured with two numbers of jobs", medians
+    _, key, fewer, more = max(steps)
+    return Samples(ratios[key][more], ratios[key][fewer]), medians
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:
@@ -317,8 +383,9 @@ def result(row: Row, found: Samples | str) -> Result:
 
 def rows_here() -> list[Row]:
     """The rows of this Python: pandas and pyarrow are not for PyPy."""
-    pypy = platform.python_implementation() == "PyPy"
-    return [row for row in ROWS if not (pypy and row.key in ("frame", "arrow"))]
+    if platform.python_implementation() != "PyPy":
+        return list(ROWS)
+    return [row for row in ROWS if row.key not in ("frame", "arrow", *ON_PYPY)]
 
 
 def count(text: str) -> int:
@@ -335,30 +402,32 @@ def main() -> int:
     parser.add_argument("--jobs", type=count, default=100_000, help="job records (100000)")
     parser.add_argument("--steps", type=count, default=200, help="running steps (200)")
     parser.add_argument("--rounds", type=count, default=15, help="measurements of each side (15)")
+    parser.add_argument(
+        "--pypy", metavar="PYTHON", help="a PyPy in which slurmpy is installed, to be compared"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all of it")
     options = parser.parse_args()
 
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    facts, found = queue(
-        options.jobs,
-        lambda cluster: (
-            about(cluster),
-            Bench(cluster.env, options.jobs, options.rounds).of_records(),
-        ),
-    )
-    few, most = FEW * options.jobs // 100_000, MOST * options.jobs // 100_000
-    rounds = min(options.rounds, GROWTH_ROUNDS)
-    found.update(measured(lambda: growth(max(few, 1), most, rounds), "growth"))
+    with queue(options.jobs) as cluster:
+        facts = about(cluster)
+        found = Bench(cluster.env, options.jobs, options.rounds).of_records(options.pypy)
+    sizes = {options.jobs: found, **of_other_sizes(options.jobs, options.rounds)}
+    grown, ratios = growth(sizes)
+    found["growth"] = grown
     say(f"a cluster with {options.steps} running steps")
     found.update(measured(lambda: live(options.steps, options.rounds), "stats", "sstat"))
     results = [result(row, found.get(row.key, "nothing was measured")) for row in rows_here()]
 
-    sizes = {"jobs": options.jobs, "steps": options.steps, "rounds": options.rounds}
+    counts = {"jobs": options.jobs, "steps": options.steps, "rounds": options.rounds}
     shown = {name: ", ".join(f"{k} {v}" for k, v in fact.items()) for name, fact in facts.items()}
-    print(table(results, {"date": date, **shown, **sizes}))
+    print(table(results, {"date": date, **shown, **counts}))
+    print(growth_table(ratios))
     if options.json:
         rows = [result.to_dict() for result in results]
-        text = json.dumps({"date": date, **facts, **sizes, "rows": rows}, indent=1)
+        text = json.dumps(
+            {"date": date, **facts, **counts, "rows": rows, "growth": ratios}, indent=1
+        )
         options.json.write_text(text + "\n", encoding="utf-8")
     return 0 if all(result.holds is not False for result in results) else 1
 

@@ -454,10 +454,17 @@ def pyslurm(jobs: int, rounds: int) -> Pairs:
 
     bare = Bare(jobs)
     bare.time()
-    pairs: Pairs = {"pyslurm": ([], [])}
-    for _ in range(min(rounds, COMMANDS)):
-        pairs["pyslurm"][0].append(timed(other.Jobs.load))
-        pairs["pyslurm"][1].append(bare.time())
+    collection = other.Jobs.load()
+    compared: dict[str, tuple[Callable[[], object], int]] = {
+        "pyslurm": (other.Jobs.load, COMMANDS),
+        "pyslurm-reload": (collection.reload, COMMANDS),
+        "pyslurm-dicts": (lambda: [job.to_dict() for job in collection.values()], LONG),
+    }
+    pairs: Pairs = {key: ([], []) for key in compared}
+    for key, (action, most) in compared.items():
+        for _ in range(min(rounds, most)):
+            pairs[key][0].append(timed(action))
+            pairs[key][1].append(bare.time())
     return pairs
 
 

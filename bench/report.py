@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ROWS", "Result", "Row", "Samples", "table"]
+__all__ = ["ON_PYPY", "ROWS", "Result", "Row", "Samples", "growth_table", "table"]
 
 
 class Samples(NamedTuple):
@@ -64,7 +64,7 @@ class Row:
 _C_CALL = "slurm_load_jobs()"
 _IN_TURN = "one after another"
 
-ROWS = (
+ROWS: tuple[Row, ...] = (
     Row("load", "Jobs.load()", _C_CALL, 1.05, "ms", 1e3),
     Row("memory", "memory after Jobs.load()", f"after {_C_CALL}", 1.1, "MiB", 2**-20),
     Row("integer", "job.user_id", "self._ptr.user_id", 1.5, "ns", 1e9),
@@ -85,6 +85,8 @@ ROWS = (
     Row("growth", "the ratio of these that grows most", "with few jobs", 1.25, "", 1),
     Row("filter", "filter(state=...) that all fit", _C_CALL, None, "ms", 1e3),
     Row("pyslurm", "pyslurm's Jobs.load()", _C_CALL, None, "ms", 1e3),
+    Row("pyslurm-reload", "pyslurm's reload()", _C_CALL, None, "ms", 1e3),
+    Row("pyslurm-dicts", "pyslurm's to_dict() of each job", _C_CALL, None, "ms", 1e3),
     Row("scontrol", "Jobs.load().to_dicts()", "scontrol -o show job", None, "ms", 1e3),
     Row("lookup", "Jobs.load() and the first jobs[id]", _C_CALL, None, "ms", 1e3),
     Row("threads-2", "4 times Jobs.load() on 2 threads", _IN_TURN, None, "ms", 1e3),
@@ -92,6 +94,23 @@ ROWS = (
     Row("threads-4", "4 times Jobs.load() on 4 threads", _IN_TURN, None, "ms", 1e3),
     Row("bare-4", f"4 times {_C_CALL} on 4 threads", _IN_TURN, None, "ms", 1e3),
     Row("raw", "job.time_limit", "self._ptr.time_limit, not converted", None, "ns", 1e9),
+)
+
+
+#: What is compared between PyPy and CPython: all that may not be slower there.
+_BOTH = (
+    *("load", "memory", "reload", "raw-12", "columns-12", "view", "dicts", "filter"),
+    *("integer", "marked", "text"),
+)
+ON_PYPY = tuple(f"pypy-{key}" for key in _BOTH)
+
+#: Not slower, and 5 % for what else the machine does.
+ROWS += tuple(
+    replace(
+        row, key=f"pypy-{row.key}", ours=f"{row.ours} on PyPy", yardstick="on CPython", goal=1.05
+    )
+    for row in ROWS
+    if row.key in _BOTH
 )
 
 
@@ -175,16 +194,35 @@ def table(results: Sequence[Result], about: Mapping[str, object]) -> str:
         results: The rows.
         about: What stands above them: date, machine, versions.
     """
-    lines = [_HEADER, *(result.cells() for result in results)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
         [
             *(f"{name}: {value}" for name, value in about.items()),
             "Each: median [quartiles]. The ratio is that of the two measurements of a round.",
             "",
-            *(
-                "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-                for line in lines
-            ),
+            *_aligned([_HEADER, *(result.cells() for result in results)]),
         ]
     )
+
+
+def growth_table(medians: Mapping[str, Mapping[int, float]]) -> str:
+    """What is taken out of a load, in loads, with so many jobs, as text.
+
+    Args:
+        medians: The key of a row to the number of jobs to the ratio.
+    """
+    what = {row.key: row.ours for row in ROWS}
+    counts = sorted({jobs for by_size in medians.values() for jobs in by_size})
+    header = [*(f"{jobs} jobs" for jobs in counts), "the ratio to a load grows"]
+    lines = [
+        [*(f"{by_size[jobs]:.4f}" if jobs in by_size else "-" for jobs in counts), what[key]]
+        for key, by_size in medians.items()
+    ]
+    return "\n".join(["", *_aligned([header, *lines])])
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells, with columns as wide as they have to be."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
+    ]

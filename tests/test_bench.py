@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import runpy
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,8 @@ GOALS = {
     "growth": 1.25,
     "filter": None,
     "pyslurm": None,
+    "pyslurm-reload": None,
+    "pyslurm-dicts": None,
     "scontrol": None,
     "lookup": None,
     "threads-2": None,
@@ -49,17 +52,31 @@ GOALS = {
     "threads-4": None,
     "bare-4": None,
     "raw": None,
+    **dict.fromkeys(
+        (
+            *("pypy-load", "pypy-memory", "pypy-reload", "pypy-raw-12", "pypy-columns-12"),
+            *("pypy-view", "pypy-dicts", "pypy-filter"),
+            *("pypy-integer", "pypy-marked", "pypy-text"),
+        ),
+        1.05,
+    ),
 }
 
 
 #: What Slurm's commands take minutes for, where there are many jobs.
-SLOW = {"scontrol", "squeue-json"}
+SLOW = {"scontrol", "squeue-json", "pyslurm-dicts"}
 
 
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(BENCH)
     return importlib.import_module("report")
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(BENCH)
+    return runpy.run_path(str(BENCH / "__main__.py"))
 
 
 def result(report: ModuleType, goal: float | None, ours: list[float], other: list[float]) -> Any:  # noqa: ANN401 - a class of a module that is no package
@@ -94,13 +111,27 @@ def test_a_row_that_was_not_measured_does_not_hold(report: ModuleType) -> None:
     assert "no controller" in line
 
 
+def test_what_grows_most_is_found(program: dict[str, Any], report: ModuleType) -> None:
+    flat = report.Samples([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    steep = report.Samples([3.0, 6.0, 9.0], [1.0, 2.0, 3.0])
+    sizes = {10: {"dicts": flat, "view": flat}, 20: {"dicts": steep, "view": flat, "frame": "no"}}
+    grown, ratios = program["growth"](sizes)
+    assert grown == report.Samples([3.0] * 3, [2.0] * 3)
+    assert ratios == {"dicts": {10: 2.0, 20: 3.0}, "view": {10: 2.0, 20: 2.0}}
+    assert (
+        program["growth"]({10: {"dicts": flat}})[0]
+        == "nothing was measured with two numbers of jobs"
+    )
+
+
 @pytest.mark.once
 def test_the_program_measures_every_row(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    options = ("--jobs", "50", "--steps", "4", "--rounds", "2", "--json", str(file))
+    # In place of PyPy: what is tested here is that two Pythons are compared.
+    options = ("--jobs=50", "--steps=4", "--rounds=2", "--pypy", sys.executable, "--json", file)
     # The package that is tested here, also where it is only on the path of pytest.
     env = {**os.environ, "PYTHONPATH": str(Path(slurmpy.__file__).parent.parent)}
-    argv = [sys.executable, str(BENCH), *options]
+    argv = [sys.executable, str(BENCH), *map(str, options)]
     done = subprocess.run(argv, env=env, cwd=tmp_path, check=False, capture_output=True, text=True)
     found = json.loads(file.read_text())
     rows = {row["key"]: row for row in found["rows"]}
@@ -110,7 +141,9 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
         unmeasured = rows.pop("import")
         assert (unmeasured["measured"], unmeasured["holds"]) == (False, False)
         assert "pyperf" in unmeasured["why"]
-    for key, module in (("frame", "pandas"), ("arrow", "pyarrow"), ("pyslurm", "pyslurm")):
+    modules = {"frame": "pandas", "arrow": "pyarrow"}
+    modules.update(dict.fromkeys(("pyslurm", "pyslurm-reload", "pyslurm-dicts"), "pyslurm"))
+    for key, module in modules.items():
         if importlib.util.find_spec(module) is None:
             assert not rows.pop(key)["measured"]
     for key, row in rows.items():
@@ -134,6 +167,11 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
     assert found["versions"]["slurmpy"] == slurmpy.__version__
     assert found["versions"]["Slurm"].startswith(tuple("23456789"))
     assert found["date"].startswith("20")
+    # What 1,000, 10,000, 100,000 and 300,000 are with so few.
+    for ratios in found["growth"].values():
+        assert list(ratios) == ["1", "5", "50", "150"]
+        assert min(ratios.values()) > 0
+    assert "150 jobs" in done.stdout
     for row in found["rows"]:
         assert row["ours"] in done.stdout
     assert "holds" in done.stdout
