@@ -17,6 +17,7 @@ static const uint32_t ALLOC_SID_USER_HOLD;
 
 /* Given in place of Slurm's answer where Slurm is in use with another cluster. */
 #define SLURMPY_OTHER_CLUSTER ...
+#define SLURMPY_NOT_TAKEN ...
 
 int slurmpy_kill_job(const char *cluster, const char *job, uint16_t signal, uint16_t flags);
 

@@ -26,8 +26,7 @@ extern slurm_conf_t slurm_conf;
 
 typedef struct {
 	int stage;
-	int rc;
-	int error;
+	int code;
 	int timed_out;
 	char text[8192];
 	int can_catch;

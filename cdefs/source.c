@@ -454,14 +454,23 @@ static int slurmpy_enter(void)
 	return 1;
 }
 
+/* What a call has returned, as a code: less than 0 says that errno has it, and that the connection
+ * broke off where errno has nothing. Whoever reads errno later might read that of a call which a
+ * signal handler of the host's has made. */
+static int slurmpy_code(int rc, int error)
+{
+	if (rc >= 0)
+		return rc;
+	return error > 0 ? error : SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR;
+}
+
 static int slurmpy_leave(int rc)
 {
-	int error = errno;
+	int code = slurmpy_code(rc, errno);
 
 	slurmpy_release_signals();
 	pthread_rwlock_unlock(&slurmpy_configuration);
-	errno = error;
-	return rc;
+	return code;
 }
 
 /* The time of an answer is one of the controller that gave it. */
@@ -586,14 +595,18 @@ static char *slurmpy_array_tasks(slurm_job_info_t *job)
 /* ---- Control ---- */
 
 #define SLURMPY_OTHER_CLUSTER (-10001)
+/* None of the jobs was looked at: this Slurm does not have the call, or cannot read a name. */
+#define SLURMPY_NOT_TAKEN (-10002)
 
 /* Returns 0 where the call may be made. */
 static int slurmpy_enter_for(const char *cluster)
 {
 	if (!slurmpy_enter())
 		return SLURMPY_NOT_READY;
-	if (cluster && strcmp(cluster, slurmpy_answered_by) != 0)
-		return slurmpy_leave(SLURMPY_OTHER_CLUSTER);
+	if (cluster && strcmp(cluster, slurmpy_answered_by) != 0) {
+		slurmpy_leave(0);
+		return SLURMPY_OTHER_CLUSTER;
+	}
 	return 0;
 }
 
@@ -610,26 +623,29 @@ extern void slurm_free_kill_jobs_response_msg(kill_jobs_resp_msg_t *msg);
 /* The library may be of an older micro version than the headers. */
 #pragma weak slurm_kill_jobs
 
-/* Returns like the other calls: where nobody answers, libslurm's own returns 1. */
 static int slurmpy_kill_jobs(const char *cluster, char **jobs, uint32_t count, uint16_t signal,
 			     uint16_t flags, kill_jobs_resp_msg_t **resp)
 {
 	/* Any state and any user: of the latter slurm.h has but the name, SLURM_AUTH_NOBODY. */
 	kill_jobs_msg_t request = { .state = JOB_END, .user_id = 99 };
-	int rc;
+	int rc, code;
 
 	*resp = NULL;
 	rc = slurmpy_enter_for(cluster);
 	if (rc)
 		return rc;
-	if (!slurm_kill_jobs)
-		return slurmpy_leave(SLURM_PROTOCOL_VERSION_ERROR);
+	if (!slurm_kill_jobs) {
+		slurmpy_leave(0);
+		return SLURMPY_NOT_TAKEN;
+	}
 	request.jobs_array = jobs;
 	request.jobs_cnt = count;
 	request.signal = signal;
 	request.flags = flags;
 	rc = slurm_kill_jobs(&request, resp);
-	return slurmpy_leave(rc == 1 ? -1 : rc);
+	/* It returns 1 where nobody answers. */
+	code = slurmpy_leave(rc == 1 ? -1 : rc);
+	return rc > 1 ? SLURMPY_NOT_TAKEN : code;
 }
 
 /* libslurm's own function forgets the bitmaps. */
@@ -756,8 +772,7 @@ static void slurmpy_configure(const char *conf)
 
 typedef struct {
 	int stage;
-	int rc;
-	int error;
+	int code;
 	int timed_out;
 	char text[8192];
 	int text_length;
@@ -772,8 +787,7 @@ typedef struct {
 /* What the child reports. */
 typedef struct {
 	int stage;
-	int rc;
-	int error;
+	int code;
 	int can_catch;
 } slurmpy_report_t;
 
@@ -785,11 +799,11 @@ static void slurmpy_child_exit(int status, void *unused)
 
 static void slurmpy_child(const char *conf, int words, int results)
 {
-	slurmpy_report_t report = { SLURMPY_NOTHING_DONE, 0, 0, slurmpy_can_catch };
+	slurmpy_report_t report = { SLURMPY_NOTHING_DONE, 0, slurmpy_can_catch };
 	job_info_msg_t *jobs = NULL;
 	struct sigaction action;
 	sigset_t none;
-	int number;
+	int number, rc;
 
 	/* exit(), which libslurm calls, would run what the host has left with atexit. What
 	 * is registered last runs first. */
@@ -821,10 +835,10 @@ static void slurmpy_child(const char *conf, int words, int results)
 	/* The reads load the plugins that slurm_init leaves for later: a time in the future
 	 * gets "nothing has changed" in place of the queue; nodes load what jobs load. */
 	errno = 0;
-	report.rc = slurm_load_jobs(time(NULL) + 365 * 86400, &jobs, SHOW_LOCAL);
-	report.error = errno;
+	rc = slurm_load_jobs(time(NULL) + 365 * 86400, &jobs, SHOW_LOCAL);
+	report.code = slurmpy_code(rc, errno);
 #if SLURM_VERSION_NUMBER < SLURM_VERSION_NUM(23,2,0)
-	if (report.rc == 0 || report.error == SLURM_NO_CHANGE_IN_DATA) {
+	if (report.code == 0 || report.code == SLURM_NO_CHANGE_IN_DATA) {
 		node_info_msg_t *nodes = NULL;
 
 		slurm_load_node((time_t) 0, &nodes, SHOW_LOCAL);
@@ -929,8 +943,7 @@ static int slurmpy_trial_step(slurmpy_trial_t *trial)
 	slurmpy_take_words(trial);
 	while (read(trial->results, &report, sizeof(report)) == sizeof(report)) {
 		trial->stage = report.stage;
-		trial->rc = report.rc;
-		trial->error = report.error;
+		trial->code = report.code;
 		trial->can_catch = report.can_catch;
 		trial->since = slurmpy_now_ms();
 	}

@@ -240,7 +240,7 @@ def _do(target: Target, action: Action) -> int:
     if not target.name:
         if action.over:
             return 0
-        raise rpc_error(lib.ESLURM_ALREADY_DONE, 0, f"{action.what} job {target.job_id}")
+        raise rpc_error(lib.ESLURM_ALREADY_DONE, f"{action.what} job {target.job_id}")
     # The call for several with one answer does not say whose it is: so each by itself.
     several = isinstance(target.job_id, str) and not (action.answers or action.by_id)
     tasks = _convert.tasks(target.job_id) if several else []
@@ -274,7 +274,7 @@ def _do_to_one(target: Target, action: Action) -> int:
             raise _unknown(target, action) from None
         raise
     detail = f"{action.what} job {target.job_id}"
-    errors = {task: rpc_error(code, 0, detail) for task, code in answers.items() if code}
+    errors = {task: rpc_error(code, detail) for task, code in answers.items() if code}
     if errors and len(answers) == 1:
         raise next(iter(errors.values()))
     if errors:
@@ -285,7 +285,7 @@ def _do_to_one(target: Target, action: Action) -> int:
 
 def _unknown(target: Target, action: Action) -> RPCError:
     """The error for a job that is not there."""
-    return rpc_error(lib.ESLURM_INVALID_JOB_ID, 0, f"{action.what} job {target.job_id}")
+    return rpc_error(lib.ESLURM_INVALID_JOB_ID, f"{action.what} job {target.job_id}")
 
 
 def _absent(ids: Collection[int]) -> set[int]:
@@ -318,19 +318,18 @@ def _ask(target: Target, name: str, action: Action) -> dict[str, int]:
     with cell("job_array_resp_msg_t **", lib.slurmpy_drop_array) as out:
         place = (out,) if action.answers else ()
         rc = _runtime.call(action.call, target.of, job, *action.args, *place)
-        code = rc if rc >= 0 else ffi.errno
         answers = take(out, lib.slurm_free_job_array_resp)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise other_cluster(target.job_id, target.cluster)
-    if rc and _is_over(target, action, code):
+    if rc and _is_over(target, action, rc):
         said()
         return {}
-    if rc and action.answers and code == lib.SLURM_UNEXPECTED_MSG_ERROR:
+    if action.answers and rc == lib.SLURM_UNEXPECTED_MSG_ERROR:
         # libslurm says so in place of why it got no answer: ask something that does.
         words = said()
-        code = _why(_convert.first_id(target.job_id, several=True)) or code
-        raise rpc_error(code, 0, f"{detail}: {words}" if words else detail)
-    check((code or -1) if rc else 0, detail)
+        code = _why(_convert.first_id(target.job_id, several=True)) or rc
+        raise rpc_error(code, f"{detail}: {words}" if words else detail)
+    check(rc, detail)
     if answers is None:
         return {}
     return {
@@ -386,10 +385,9 @@ def _load(job_id: int) -> tuple[int, Any]:
     """The code of a question for a job, and the answer."""
     with cell("job_info_msg_t **", lib.slurmpy_drop_jobs) as out:
         rc = _runtime.call(lib.slurmpy_load_job, out, job_id, lib.SHOW_ALL | lib.SHOW_LOCAL)
-        code = rc if rc >= 0 else ffi.errno
         message = take(out, lib.slurmpy_free_jobs) if rc == 0 else None
     said()
-    return code, message
+    return rc, message
 
 
 def other_cluster(
@@ -454,7 +452,7 @@ def _for_each(
 ) -> dict[Key, SlurmError]:
     """The same error for each job of a call."""
     return {
-        key: rpc_error(error.errno, 0, f"{action.what} job {target.job_id}")
+        key: rpc_error(error.errno, f"{action.what} job {target.job_id}")
         for key, target in batch.items()
     }
 
@@ -547,7 +545,7 @@ def _do_to_tasks(batch: Mapping[Key, Target], action: Action) -> dict[Key, Slurm
         for task in _convert.tasks(text)
     }
     return {
-        key: rpc_error(code, 0, f"{action.what} job {batch[key].job_id}")
+        key: rpc_error(code, f"{action.what} job {batch[key].job_id}")
         for task, key in keys.items()
         # Whether one that is not answered for was done is not known.
         if (code := codes.get(task, lib.SLURM_UNEXPECTED_MSG_ERROR) if answers else 0)
@@ -561,15 +559,13 @@ def _kill(batch: Mapping[Key, Target], action: Action) -> dict[Key, SlurmError] 
     jobs = ffi.new("char *[]", names)
     with cell("kill_jobs_resp_msg_t **", lib.slurmpy_drop_kill_jobs) as out:
         rc = _runtime.call(action.many, first.of, jobs, len(names), *action.args, out)
-        error = ffi.errno
         answers = take(out, lib.slurmpy_free_kill_jobs)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         return {key: other_cluster(target.job_id, target.cluster) for key, target in batch.items()}
-    if rc > 0:
-        # An older slurmctld, or a name that it cannot read: none was looked at.
+    if rc == lib.SLURMPY_NOT_TAKEN:
         said()
         return None
-    check((error or -1) if rc else 0, f"{action.what} {len(names)} jobs")
+    check(rc, f"{action.what} {len(names)} jobs")
     ids = {target.job_id: key for key, target in batch.items()}
     tasks = {(it.array, it.task): key for key, it in batch.items() if it.task is not None}
     errors: dict[Key, dict[str, RPCError]] = {}
@@ -585,7 +581,7 @@ def _kill(batch: Mapping[Key, Target], action: Action) -> dict[Key, SlurmError] 
             continue
         name = f"{of}_{task}" if task not in _NO_TASK else str(batch[found].job_id)
         errors.setdefault(found, {})[name] = rpc_error(
-            code, 0, f"{action.what} job {batch[found].job_id}"
+            code, f"{action.what} job {batch[found].job_id}"
         )
     return {
         key: next(iter(own.values()))

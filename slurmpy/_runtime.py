@@ -225,7 +225,7 @@ def _try(path: object) -> object:
     try:
         error = lib.slurmpy_trial_start(trial, path)
         if error:
-            raise rpc_error(error, 0, "making a child process for a trial of Slurm")
+            raise rpc_error(error, "making a child process for a trial of Slurm")
         while lib.slurmpy_trial_step(trial):
             pass
     finally:
@@ -233,8 +233,8 @@ def _try(path: object) -> object:
     words = plain(ffi.string(trial.text).decode("utf-8", "replace"))
     if trial.stage != lib.SLURMPY_ANSWERED:
         raise ConfigurationError(_unusable(words, timed_out=bool(trial.timed_out)))
-    if trial.rc and lib.SLURM_NO_CHANGE_IN_DATA not in (trial.rc, trial.error):
-        raise rpc_error(trial.rc, trial.error, words or "asking the controller")
+    if trial.code not in (0, lib.SLURM_NO_CHANGE_IN_DATA):
+        raise rpc_error(trial.code, words or "asking the controller")
     return trial
 
 

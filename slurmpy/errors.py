@@ -331,17 +331,15 @@ def check(rc: int, detail: str) -> None:
     """Raises what a return code of Slurm's stands for.
 
     Args:
-        rc: What the call returned: 0 is success, more than 0 is the code itself, less than 0 says
-            that ``errno`` has it.
+        rc: What the call returned: 0, or the code of what went wrong.
         detail: What was asked for.
 
     Raises:
         RPCError: Or the narrower class that the code has.
     """
-    error = ffi.errno
     words = said()
     if rc:
-        raise rpc_error(rc, error, f"{detail}: {words}" if words else detail)
+        raise rpc_error(rc, f"{detail}: {words}" if words else detail)
 
 
 def said() -> str:
@@ -379,10 +377,8 @@ def plain(text: str) -> str:
     return "; ".join(lines.values())
 
 
-def rpc_error(rc: int, errno: int, detail: str) -> RPCError:
-    """The error for a return code and an ``errno``."""
-    # Less than 0 with no errno is what is left when a connection broke off.
-    code = rc if rc > 0 else errno or lib.SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR
+def rpc_error(code: int, detail: str) -> RPCError:
+    """The error for a code."""
     cls = RPCError._classes.get(_name(code), RPCError)
     if issubclass(cls, (AuthenticationError, ControllerUnreachable)):
         from slurmpy import _runtime
@@ -393,6 +389,6 @@ def rpc_error(rc: int, errno: int, detail: str) -> RPCError:
 
 def node_error(code: int, nodes: list[str], detail: str) -> RPCError:
     """The error for a code that nodes have given, or the connections to them."""
-    error = rpc_error(code, 0, detail)
+    error = rpc_error(code, detail)
     unreachable = isinstance(error, ControllerUnreachable)
     return NodeUnreachable(error.errno, detail, nodes) if unreachable else error

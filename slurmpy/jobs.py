@@ -12,7 +12,7 @@ from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, Values
 from slurmpy import _attributes, _columns, _control, _convert, _runtime
 from slurmpy._attributes import MISSING, uid
 from slurmpy._convert import Unlimited
-from slurmpy._ffi import ffi, lib
+from slurmpy._ffi import lib
 from slurmpy._records import Snapshot, cell, is_closed, load_message
 from slurmpy.errors import ClosedError, NotLoaded, SlurmError, check, said
 from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
@@ -476,7 +476,7 @@ class Jobs:
                 rc = _runtime.call(lib.slurmpy_load_jobs, *known, out, self._show)
             else:
                 rc = _runtime.call(lib.slurmpy_load_job_user, out, self._uid, self._show)
-            if rc and lib.SLURM_NO_CHANGE_IN_DATA in (rc, ffi.errno if rc < 0 else rc):
+            if rc == lib.SLURM_NO_CHANGE_IN_DATA:
                 said()
                 return None
             check(rc, "loading the jobs")

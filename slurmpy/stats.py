@@ -251,7 +251,6 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
     ptr, _owner = step._record
     with cell("job_step_stat_response_msg_t **", lib.slurmpy_drop_stats) as out:
         rc = _runtime.call(lib.slurmpy_step_stat, step._of, ptr, out)
-        code = rc if rc >= 0 else ffi.errno
         response = take(out, lib.slurm_job_step_stat_response_msg_free)
     if rc == lib.SLURMPY_OTHER_CLUSTER:
         raise _control.other_cluster(step.job_id, step._in_cluster)
@@ -271,14 +270,14 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
         # At once, since PyPy does not know how much there is.
         for item in (*answers, *filter(None, [response])):
             ffi.release(item)
-    if code == lib.ESLURM_INVALID_JOB_ID:
+    if rc == lib.ESLURM_INVALID_JOB_ID:
         return None
     detail = _what(step)
     if silent:
         # Those are among them that have said something else, and libslurm does not tell which.
         either = " or from one of them" if len(silent) > 1 else ""
         detail += f": no answer from {', '.join(silent)}{either}"
-    code = code or lib.SLURM_COMMUNICATIONS_CONNECTION_ERROR
+    code = rc or lib.SLURM_COMMUNICATIONS_CONNECTION_ERROR
     raise node_error(code, silent, f"{detail}: {words}" if words and alone else detail)
 
 

@@ -868,7 +868,7 @@ class JobSubmitDescription(_Description):
             with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
                 try:
                     rc = _runtime.call(lib.slurmpy_submit, pointers, len(parts), out)
-                    check(rc, _refused(rc if rc >= 0 else ffi.errno))
+                    check(rc, _refused(rc))
                     answered(out, "submitting a job")
                 finally:
                     # Ctrl-C comes through when the call has come back, and the job may be there.

@@ -15,7 +15,7 @@ import pytest
 
 import slurmpy
 from slurmpy import errors
-from slurmpy._ffi import MAJOR, ffi
+from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy.errors import check, rpc_error
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def test_those_that_are_os_errors(cls: type[slurmpy.RPCError], name: str) -> Non
 
 
 def test_unknown_code() -> None:
-    error = rpc_error(99_999, 0, "asking")
+    error = rpc_error(99_999, "asking")
     assert type(error) is slurmpy.RPCError
     assert error.errno == 99_999
     assert error.msg == os.strerror(99_999)
@@ -211,10 +211,9 @@ def test_unknown_code() -> None:
 def test_class_of_a_code(cls: type[slurmpy.RPCError], names: list[str]) -> None:
     for name in names:
         code = code_of(name)
-        # As the call returns it, and as it leaves it in errno.
-        for error in (rpc_error(code, 0, "asking"), rpc_error(-1, code, "asking")):
-            assert type(error) is cls
-            assert (error.errno, error.name) == (code, name)
+        error = rpc_error(code, "asking")
+        assert type(error) is cls
+        assert (error.errno, error.name) == (code, name)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +230,7 @@ def test_code_of_the_operating_system(cls: type[slurmpy.RPCError], name: str) ->
     import errno
 
     code: int = getattr(errno, name)
-    error = rpc_error(-1, code, "asking")
+    error = rpc_error(code, "asking")
     assert type(error) is cls
     assert (error.errno, error.name, error.msg) == (code, name, os.strerror(code))
 
@@ -246,20 +245,21 @@ def test_every_code_has_a_name_and_a_text() -> None:
 
 
 def test_return_code_decides() -> None:
-    # What an earlier call has left in errno is no error.
+    """What another call has left in errno, such as a signal handler's, is no error of this one."""
     ffi.errno = 2017
     check(0, "asking")
-    ffi.errno = 2017
     with pytest.raises(slurmpy.AccessDenied):
         check(code_of("ESLURM_ACCESS_DENIED"), "asking")
-    ffi.errno = 2017
-    with pytest.raises(slurmpy.InvalidJobId, match=r"^asking: "):
-        check(-1, "asking")
-    # A broken connection leaves less than 0, and nothing in errno.
     ffi.errno = 0
-    with pytest.raises(slurmpy.ControllerUnreachable):
-        check(-1, "asking")
-    ffi.errno = 0
+
+
+@pytest.mark.usefixtures("slurm_cluster")
+def test_a_call_returns_its_code() -> None:
+    """Slurm's own functions return -1, and leave the code in errno."""
+    slurmpy.init()
+    out = ffi.new("job_info_msg_t **")
+    code = lib.slurmpy_load_job(out, 999_999, 0)
+    assert (code, out[0]) == (code_of("ESLURM_INVALID_JOB_ID"), ffi.NULL)
 
 
 def test_error_of_a_real_call(slurm_cluster: LocalCluster) -> None:
