@@ -454,14 +454,14 @@ static int slurmpy_enter(void)
 	return 1;
 }
 
-/* What a call has returned, as a code: less than 0 says that errno has it, and that the connection
- * broke off where errno has nothing. Whoever reads errno later might read that of a call which a
+/* What a call has returned, as a code: less than 0 says that errno has it, which may be -1 too, and
+ * that the connection broke off where errno has nothing. Whoever reads errno later might read that of a call which a
  * signal handler of the host's has made. */
 static int slurmpy_code(int rc, int error)
 {
 	if (rc >= 0)
 		return rc;
-	return error > 0 ? error : SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR;
+	return error ? error : SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR;
 }
 
 static int slurmpy_leave(int rc)
