@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 #: What was taken out of a load, to the number of jobs, to the ratio.
-Medians = dict[str, dict[int, float]]
+Ratios = dict[str, dict[int, float]]
 
 HERE = Path(__file__).resolve().parent
 
@@ -60,7 +60,7 @@ GROWING = ("load", "reload", *TABLES)
 #: How many other jobs there are, for how the cost of that grows, where otherwise there are 100,000;
 #: and how often it is measured where there are most.
 SIZES = (1_000, 10_000, 300_000)
-GROWTH_ROUNDS = 3
+GROWTH_ROUNDS = 5
 #: How often PyPy and CPython take turns, each in a process of its own, and the rounds of a turn.
 TURNS = 3
 TURN_ROUNDS = 3
@@ -308,36 +308,33 @@ def of_other_sizes(jobs: int, rounds: int) -> dict[int, dict[str, Samples | str]
     return found
 
 
-def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | str, Medians]:
+def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | str, Ratios]:
     """How the cost of loads, and of what is taken out of them, grows with the number of jobs.
+
+    It is compared in C calls with as many jobs, by the least of each side's measurements: what is
+    more is other work of the machine's, of which there are few rounds to average it out.
 
     Args:
         found: The number of jobs to what was measured with so many.
 
     Returns:
-        The ratios to the C call of what grows most, with more jobs and with fewer, or why there are
-        none; and the medians of all.
+        The ratio of what grows most, with more jobs and with fewer, or why there is none; and all.
     """
-    ratios: dict[str, dict[int, list[float]]] = {key: {} for key in GROWING}
+    ratios: Ratios = {}
     for jobs, rows in sorted(found.items()):
         for key in GROWING:
             pair = rows.get(key)
             if isinstance(pair, Samples):
-                ratios[key][jobs] = [ours / other for ours, other in zip(*pair)]
-    medians = {
-        key: {jobs: statistics.median(values) for jobs, values in by_size.items()}
-        for key, by_size in ratios.items()
-        if by_size
-    }
+                ratios.setdefault(key, {})[jobs] = min(pair.ours) / min(pair.yardstick)
     steps = [
-        (medians[key][more] / medians[key][fewer], key, fewer, more)
-        for key in medians
-        for fewer, more in itertools.combinations(medians[key], 2)
+        (more / fewer, more, fewer)
+        for by_size in ratios.values()
+        for fewer, more in itertools.combinations(by_size.values(), 2)
     ]
     if not steps:
-        return "nothing was measured with two numbers of jobs", medians
-    _, key, fewer, more = max(steps)
-    return Samples(ratios[key][more], ratios[key][fewer]), medians
+        return "nothing was measured with two numbers of jobs", ratios
+    _, more, fewer = max(steps)
+    return Samples([more], [fewer]), ratios
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:

@@ -204,18 +204,18 @@ def table(results: Sequence[Result], about: Mapping[str, object]) -> str:
     )
 
 
-def growth_table(medians: Mapping[str, Mapping[int, float]]) -> str:
+def growth_table(ratios: Mapping[str, Mapping[int, float]]) -> str:
     """What is taken out of a load, in loads, with so many jobs, as text.
 
     Args:
-        medians: The key of a row to the number of jobs to the ratio.
+        ratios: The key of a row to the number of jobs to the ratio.
     """
     what = {row.key: row.ours for row in ROWS}
-    counts = sorted({jobs for by_size in medians.values() for jobs in by_size})
+    counts = sorted({jobs for by_size in ratios.values() for jobs in by_size})
     header = [*(f"{jobs} jobs" for jobs in counts), "the ratio to a load grows"]
     lines = [
         [*(f"{by_size[jobs]:.4f}" if jobs in by_size else "-" for jobs in counts), what[key]]
-        for key, by_size in medians.items()
+        for key, by_size in ratios.items()
     ]
     return "\n".join(["", *_aligned([header, *lines])])
 

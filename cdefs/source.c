@@ -455,8 +455,8 @@ static int slurmpy_enter(void)
 }
 
 /* What a call has returned, as a code: less than 0 says that errno has it, which may be -1 too, and
- * that the connection broke off where errno has nothing. Whoever reads errno later might read that of a call which a
- * signal handler of the host's has made. */
+ * that the connection broke off where errno has nothing. Whoever reads errno later might read that of
+ * a call which a signal handler of the host's has made. */
 static int slurmpy_code(int rc, int error)
 {
 	if (rc >= 0)

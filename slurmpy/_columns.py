@@ -286,9 +286,14 @@ def dicts(records: Records, fields: Sequence[Field[Any]]) -> list[dict[str, Any]
         common[field.name] = found if is_one else None
         if not is_one:
             columns[field.name] = found
-    rows: list[dict[str, Any]] = [common.copy() for _ in range(len(records))]
-    for row, values in zip(rows, zip(*columns.values())):
+    if not columns:
+        return [common.copy() for _ in range(len(records))]
+    rows = []
+    # Each in one go: all of them are more than the processor's cache has room for.
+    for values in zip(*columns.values()):
+        row = common.copy()
         row.update(zip(columns, values))
+        rows.append(row)
     return rows
 
 
