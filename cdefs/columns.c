@@ -21,12 +21,14 @@ static const char *slurmpy_record(const void *records, size_t size, const uint32
 	return place == SLURMPY_ELSEWHERE ? NULL : (const char *) records + size * place;
 }
 
-/* A member as it is, one value after the other. What is elsewhere is left as it was. */
-static void slurmpy_gather(const void *records, size_t size, const uint32_t *places,
-			   uint32_t count, size_t offset, size_t width, void *values)
+/* A member as it is, one value after the other; returns whether all are the same. What is elsewhere
+ * is left as it was, and is not the same as any. */
+static int slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
+			  size_t offset, size_t width, void *values)
 {
 	char *value = values;
 	const char *record;
+	int same = count > 0;
 	uint32_t i;
 
 	for (i = 0; i < count; i++, value += width) {
@@ -36,9 +38,14 @@ static void slurmpy_gather(const void *records, size_t size, const uint32_t *pla
 				__builtin_prefetch(record + offset);
 		}
 		record = slurmpy_record(records, size, places, i);
-		if (record)
-			memcpy(value, record + offset, width);
+		if (!record) {
+			same = 0;
+			continue;
+		}
+		memcpy(value, record + offset, width);
+		same = same && memcmp(value, values, width) == 0;
 	}
+	return same;
 }
 
 static uint64_t slurmpy_mix(uint64_t hash, uint64_t value)

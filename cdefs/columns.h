@@ -13,7 +13,7 @@ int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t *place
 			 const slurmpy_member_t *members, uint32_t member_count, uint32_t *codes,
 			 uint32_t *firsts);
 
-void slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
-		    size_t offset, size_t width, void *values);
+int slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
+		   size_t offset, size_t width, void *values);
 char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *places, uint32_t count,
 		    size_t *length);

@@ -193,7 +193,7 @@ def matching(records: Records, conditions: Iterable[Condition]) -> list[bool]:
     for field, choices in conditions:
         codes, values = records.encoded(field)
         fitting = [_fits(field, value, choices) for value in values]
-        which = range(len(records)) if codes is None else codes
+        which = range(len(records)) if codes is None else ffi.unpack(codes, len(records))
         keep = [kept and fitting[code] for kept, code in zip(keep, which)]
     return keep
 

@@ -138,24 +138,29 @@ class Records:
 
     def _numbers(self, member: str) -> tuple[Any, bool]:
         """A member as it is: the one that all records have, or that of each; and which it is."""
-        values = self._gathered(member)
-        data, width = values.cast("B"), values.itemsize
-        # Where each is the same as the next.
-        if len(values) and data[width:] == data[:-width]:
+        values, is_one = self._gathered(member)
+        if is_one:
             return values[0], True
-        return values.tolist(), False
+        return ffi.unpack(values, self._count) if self._count else [], False
 
-    def _gathered(self, member: str) -> memoryview:
-        """A member of each record, one after the other."""
+    def _gathered(self, member: str) -> tuple[Any, bool]:
+        """A member of each record, in an array in C, and whether all have the same."""
         kind, offset = self._members[member].type, self._members[member].offset
+        values = ffi.new(ffi.getctype(kind, "[]"), self._count)
         width = ffi.sizeof(kind)
-        data: Any = ffi.new("char[]", self._count * width or 1)
-        lib.slurmpy_gather(self._array, self._size, self._places, self._count, offset, width, data)
-        buffer = memoryview(ffi.buffer(data, self._count * width))
-        values: Any = buffer.cast("B").cast(_letter(kind))
+        is_one = lib.slurmpy_gather(
+            self._array, self._size, self._places, self._count, offset, width, values
+        )
         for number, (ptr, _owner) in self._others.items():
             values[number] = getattr(ptr, member)
-        return values  # type: ignore[no-any-return]
+        return values, bool(is_one)
+
+    def _numpy(self, member: str) -> Array:
+        """A member of each record, in an array of NumPy's."""
+        import numpy as np
+
+        values, _ = self._gathered(member)
+        return np.frombuffer(ffi.buffer(values), _letter(self._members[member].type))
 
     def _distinct(self, names: Sequence[str]) -> tuple[Any, list[int]]:
         """Which records of the message are the same in some members.
@@ -219,7 +224,7 @@ class Records:
             msg = f"{field.name} is {why}: columns() has it"
             raise ValueError(msg)
         if self._places or not self._count:
-            column = np.array(self._gathered(field.member))
+            column = self._numpy(field.member)
         else:
             interface = {
                 "version": 3,
@@ -246,7 +251,7 @@ class Records:
         import numpy as np
 
         if field.unset is not None:
-            data = np.asarray(self._gathered(field.member))
+            data = self._numpy(field.member)
             unset = np.zeros(len(self), dtype=bool)
             for mark in field.unset:
                 if _fits(mark, data.dtype):
