@@ -397,20 +397,15 @@ def stats(steps: int, rounds: int) -> Pairs:
     return pairs
 
 
-def view(jobs: slurmpy.Jobs) -> dict[str, list[object]]:
-    """The columns of squeue's default view, as Python values."""
-    return {name: column.tolist() for name, column in jobs.columns(*VIEW).items()}
-
-
 def takes(jobs: slurmpy.Jobs) -> dict[str, Callable[[], object]]:
     """The ways in which data is taken out of a load."""
     found: dict[str, Callable[[], object]] = {
         "dicts": jobs.to_dicts,
+        "view": lambda: jobs.to_lists(VIEW),
         "filter": lambda: jobs.filter(state="PENDING"),
     }
     if importlib.util.find_spec("numpy"):
         found["raw-12"] = lambda: jobs.raw_columns(*NUMBERS)
-        found["view"] = lambda: view(jobs)
         found["columns-12"] = lambda: jobs.columns(*NUMBERS)
     if importlib.util.find_spec("pandas"):
         found["frame"] = jobs.to_dataframe
@@ -480,7 +475,7 @@ def tools(jobs: int, rounds: int) -> Pairs:
     pairs: Pairs = {"squeue": ([], []), "scontrol": ([], []), "squeue-json": ([], [])}
     for _ in range(min(rounds, COMMANDS)):
         with slurmpy.Jobs.load() as collection:
-            pairs["squeue"][0].append(timed(lambda: view(collection)))
+            pairs["squeue"][0].append(timed(lambda: collection.to_lists(VIEW)))
         # What is left of it without the load.
         pairs["squeue"][1].append(timed(command(*SQUEUE)) - bare.time(lib.SHOW_LOCAL))
     for key, *argv in (

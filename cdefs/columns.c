@@ -21,14 +21,41 @@ static const char *slurmpy_record(const void *records, size_t size, const uint32
 	return place == SLURMPY_ELSEWHERE ? NULL : (const char *) records + size * place;
 }
 
-/* A member as it is, one value after the other; returns whether all are the same. What is elsewhere
- * is left as it was, and is not the same as any. */
-static int slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
-			  size_t offset, size_t width, void *values)
+/* Which members are the same in all records, byte by byte: of texts those that are nowhere set. What
+ * is elsewhere is the same as none. Most members are: to find all of them in one pass takes far less
+ * than to look at each by itself. */
+static void slurmpy_same(const void *records, size_t size, const uint32_t *places, uint32_t count,
+			 const slurmpy_member_t *members, uint32_t member_count, uint8_t *same)
+{
+	const char *first = count ? slurmpy_record(records, size, places, 0) : NULL, *record, *next;
+	uint32_t i, member;
+
+	for (member = 0; member < member_count; member++)
+		same[member] = first != NULL;
+	for (i = 1; first && i < count; i++) {
+		record = slurmpy_record(records, size, places, i);
+		next = NULL;
+		if (i + SLURMPY_AHEAD < count)
+			next = slurmpy_record(records, size, places, i + SLURMPY_AHEAD);
+		for (member = 0; member < member_count; member++) {
+			size_t offset = members[member].offset, width = members[member].width;
+
+			if (!same[member])
+				continue;
+			if (next)
+				__builtin_prefetch(next + offset);
+			same[member] = record && !memcmp(record + offset, first + offset,
+							 width ? width : sizeof(char *));
+		}
+	}
+}
+
+/* A member as it is, one value after the other. What is elsewhere is left as it was. */
+static void slurmpy_gather(const void *records, size_t size, const uint32_t *places,
+			   uint32_t count, size_t offset, size_t width, void *values)
 {
 	char *value = values;
 	const char *record;
-	int same = count > 0;
 	uint32_t i;
 
 	for (i = 0; i < count; i++, value += width) {
@@ -38,14 +65,9 @@ static int slurmpy_gather(const void *records, size_t size, const uint32_t *plac
 				__builtin_prefetch(record + offset);
 		}
 		record = slurmpy_record(records, size, places, i);
-		if (!record) {
-			same = 0;
-			continue;
-		}
-		memcpy(value, record + offset, width);
-		same = same && memcmp(value, values, width) == 0;
+		if (record)
+			memcpy(value, record + offset, width);
 	}
-	return same;
 }
 
 static uint64_t slurmpy_mix(uint64_t hash, uint64_t value)
@@ -79,7 +101,7 @@ static int slurmpy_same_text(const char *one, const char *other)
 	return one == other || (one && other && strcmp(one, other) == 0);
 }
 
-static int slurmpy_same(const char *one, const char *other, const slurmpy_member_t *members,
+static int slurmpy_equal(const char *one, const char *other, const slurmpy_member_t *members,
 			uint32_t count)
 {
 	uint32_t i;
@@ -123,7 +145,7 @@ static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t
 			uint32_t first = firsts[code - 1];
 
 			if (hashes[code - 1] == hash &&
-			    slurmpy_same(record, slurmpy_record(records, size, places, first),
+			    slurmpy_equal(record, slurmpy_record(records, size, places, first),
 					 members, member_count))
 				break;
 		}

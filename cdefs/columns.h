@@ -13,7 +13,10 @@ int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t *place
 			 const slurmpy_member_t *members, uint32_t member_count, uint32_t *codes,
 			 uint32_t *firsts);
 
-int slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
-		   size_t offset, size_t width, void *values);
+void slurmpy_same(const void *records, size_t size, const uint32_t *places, uint32_t count,
+		  const slurmpy_member_t *members, uint32_t member_count, uint8_t *same);
+
+void slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
+		    size_t offset, size_t width, void *values);
 char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *places, uint32_t count,
 		    size_t *length);

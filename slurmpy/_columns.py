@@ -8,12 +8,14 @@ C finds those (``cdefs/columns.c``), and the attribute is read once for each.
 
 from __future__ import annotations
 
+import functools
+
 from slurmpy._ffi import MAJOR, ffi, lib
 from slurmpy.errors import UnsupportedField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any, TypeAlias
 
     from slurmpy._fields import Field
@@ -28,6 +30,9 @@ __all__ = ["Records", "dicts", "needed"]
 MOMENT = "Unix timestamp"
 DURATIONS = {"seconds": "s", "minutes": "m"}
 
+#: Of fewer members, to find those that all records have the same takes longer than it saves.
+_MANY = 30
+
 #: No 64 bits have a number as large, which a text of Slurm's can be.
 _LARGE = 2**63
 
@@ -40,6 +45,7 @@ class Records:
         snapshot: What owns the message; None where there is none.
         chosen: The place of each in the message, or pointer and owner where it is of another. None
             is all of the message.
+        fields: The attributes that will be read.
     """
 
     def __init__(
@@ -47,11 +53,12 @@ class Records:
         kind: type[Record],
         snapshot: Snapshot | None,
         chosen: list[int | tuple[Any, Any]] | None,
+        fields: Iterable[Field[Any]] = (),
     ) -> None:
         """See the class."""
         self._kind = kind
         self._snapshot = snapshot
-        self._members = dict(ffi.typeof(kind._struct).fields)
+        self._members = _members(kind._struct)
         self._size = ffi.sizeof(kind._struct)
         self._array: Any = snapshot.message.job_array if snapshot else ffi.NULL
         #: Those that are of other messages, by their numbers here.
@@ -60,12 +67,21 @@ class Records:
         self._places: Any = ffi.NULL
         if chosen is None:
             self._count = int(snapshot.message.record_count) if snapshot else 0
-            return
-        self._count = len(chosen)
-        self._others = {i: it for i, it in enumerate(chosen) if isinstance(it, tuple)}
-        for number in self._others:
-            chosen[number] = lib.SLURMPY_ELSEWHERE
-        self._places = ffi.new("uint32_t[]", chosen)
+        else:
+            self._count = len(chosen)
+            self._others = {i: it for i, it in enumerate(chosen) if isinstance(it, tuple)}
+            for number in self._others:
+                chosen[number] = lib.SLURMPY_ELSEWHERE
+            self._places = ffi.new("uint32_t[]", chosen)
+        #: The members of these attributes that all records have the same.
+        self._same = self._find_same(
+            {
+                name
+                for field in fields
+                if field.since <= MAJOR and field.path is None
+                for name in field.member.split(", ")
+            }
+        )
 
     def __len__(self) -> int:
         """How many there are."""
@@ -79,9 +95,9 @@ class Records:
     def column(self, field: Field[Any]) -> tuple[Any, bool]:
         """The one value that all records have, or the values of each, and which of these it is."""
         if field.unset is not None and field.since <= MAJOR:
-            raw, is_one = self._numbers(field.member)
-            if is_one:
-                return field.unset.get(raw, raw), True
+            if field.member in self._same:
+                return self._read(field, [0])[0], True
+            raw = self._numbers(field.member)
             return list(map(field.unset.get, raw, raw)) if field.unset else raw, False
         codes, values = self.encoded(field)
         if codes is None:
@@ -115,7 +131,10 @@ class Records:
             for number, value in others:
                 values[number] = value
             return None, values
-        codes, firsts = self._distinct(field.member.split(", "))
+        names = field.member.split(", ")
+        if self._same.issuperset(names):
+            return ffi.new("uint32_t[]", self._count), self._read(field, [0])
+        codes, firsts = self._distinct(names)
         values = self._read(field, firsts)
         for number, value in others:
             codes[number] = len(values)
@@ -136,31 +155,28 @@ class Records:
         """Pointer and owner of one of the message."""
         return self._array + (self._places[number] if self._places else number), self._snapshot
 
-    def _numbers(self, member: str) -> tuple[Any, bool]:
-        """A member as it is: the one that all records have, or that of each; and which it is."""
-        values, is_one = self._gathered(member)
-        if is_one:
-            return values[0], True
-        return ffi.unpack(values, self._count) if self._count else [], False
+    def _numbers(self, member: str) -> list[Any]:
+        """A member of each record, as it is."""
+        return ffi.unpack(self._gathered(member), self._count) if self._count else []
 
-    def _gathered(self, member: str) -> tuple[Any, bool]:
-        """A member of each record, in an array in C, and whether all have the same."""
+    def _gathered(self, member: str) -> Any:
+        """A member of each record, in an array in C."""
         kind, offset = self._members[member].type, self._members[member].offset
         values = ffi.new(ffi.getctype(kind, "[]"), self._count)
         width = ffi.sizeof(kind)
-        is_one = lib.slurmpy_gather(
+        lib.slurmpy_gather(
             self._array, self._size, self._places, self._count, offset, width, values
         )
         for number, (ptr, _owner) in self._others.items():
             values[number] = getattr(ptr, member)
-        return values, bool(is_one)
+        return values
 
     def _numpy(self, member: str) -> Array:
         """A member of each record, in an array of NumPy's."""
         import numpy as np
 
-        values, _ = self._gathered(member)
-        return np.frombuffer(ffi.buffer(values), _letter(self._members[member].type))
+        values = ffi.buffer(self._gathered(member))
+        return np.frombuffer(values, _letter(self._members[member].type))
 
     def _distinct(self, names: Sequence[str]) -> tuple[Any, list[int]]:
         """Which records of the message are the same in some members.
@@ -170,12 +186,7 @@ class Records:
         """
         codes = ffi.new("uint32_t[]", self._count or 1)
         firsts = ffi.new("uint32_t[]", self._count or 1)
-        members = ffi.new("slurmpy_member_t[]", len(names))
-        for member, name in zip(members, names):
-            kind = self._members[name].type
-            is_text = kind.cname == "char *"
-            member.offset = self._members[name].offset
-            member.width = 0 if is_text else ffi.sizeof(kind)
+        members = self._c_members(names)
         found = lib.slurmpy_distinct(
             self._array,
             self._size,
@@ -189,6 +200,26 @@ class Records:
         if found < 0:
             raise MemoryError
         return codes, ffi.unpack(firsts, found) if found else []
+
+    def _find_same(self, names: set[str]) -> set[str]:
+        """Those of some members that all records have the same."""
+        if len(names) < _MANY:
+            return set()
+        found = ffi.new("uint8_t[]", len(names))
+        members = self._c_members(names)
+        lib.slurmpy_same(
+            self._array, self._size, self._places, self._count, members, len(names), found
+        )
+        return {name for name, same in zip(names, found) if same}
+
+    def _c_members(self, names: Collection[str]) -> Any:
+        """Where some members are, for C."""
+        members = ffi.new("slurmpy_member_t[]", len(names))
+        for member, name in zip(members, names):
+            kind = self._members[name].type
+            member.offset = self._members[name].offset
+            member.width = 0 if kind.cname == "char *" else ffi.sizeof(kind)
+        return members
 
     def _paths(self, which: int) -> list[Any]:
         """The paths of all records: each has its own, and to ask for each takes long."""
@@ -313,6 +344,12 @@ def needed(module: str, extra: str, method: str) -> None:
             raise
         msg = f"{method} needs {module}: pip install 'slurmpy-cffi[{extra}]', or {module} itself"
         raise ModuleNotFoundError(msg, name=module) from None
+
+
+@functools.cache
+def _members(struct: str) -> dict[str, Any]:
+    """The members of a struct by name."""
+    return dict(ffi.typeof(struct).fields)
 
 
 class _Memory:
