@@ -73,6 +73,7 @@ class Records:
             for number in self._others:
                 chosen[number] = lib.SLURMPY_ELSEWHERE
             self._places = ffi.new("uint32_t[]", chosen)
+        self._whole: Array = None
         #: The members of these attributes that all records have the same.
         self._same = self._find_same(
             {
@@ -245,8 +246,6 @@ class Records:
             ValueError: The attribute is not a number of the record's own.
             UnsupportedField: This Slurm does not have it.
         """
-        import numpy as np
-
         if field.since > MAJOR:
             raise UnsupportedField(field.name, field.since)
         found = self._members.get(field.member)
@@ -256,17 +255,24 @@ class Records:
             raise ValueError(msg)
         if self._places or not self._count:
             column = self._numpy(field.member)
-        else:
-            interface = {
-                "version": 3,
-                "typestr": np.dtype(_letter(found.type)).str,
-                "shape": (self._count,),
-                "strides": (self._size,),
-                "data": (int(ffi.cast("uintptr_t", self._array)) + found.offset, True),
-            }
-            column = np.asarray(_Memory(interface, self._snapshot))
-        column.flags.writeable = False
-        return column
+            column.flags.writeable = False
+            return column
+        if self._whole is None:
+            self._whole = self._mapped()
+        return self._whole[field.member]
+
+    def _mapped(self) -> Array:
+        """All records of the message with all numbers in them, on its memory.
+
+        Every array that comes of it, and every view on one, keeps the message. So the memory
+        outlives the collection, and whatever is closed.
+        """
+        import numpy as np
+
+        owner = functools.partial(_let_go, self._snapshot)
+        memory = ffi.buffer(ffi.gc(self._array, owner), self._count * self._size)
+        # Of a memory that can be written to, NumPy would let anyone have a writable array.
+        return np.frombuffer(memoryview(memory).toreadonly(), _dtype(self._kind._struct))
 
     def array(self, field: Field[Any]) -> Array:
         """The attribute of each, in an array of its own.
@@ -352,17 +358,26 @@ def _members(struct: str) -> dict[str, Any]:
     return dict(ffi.typeof(struct).fields)
 
 
-class _Memory:
-    """Where a column is, as NumPy asks for it (its array interface).
+@functools.cache
+def _dtype(struct: str) -> Any:
+    """The numbers of a struct, where they are in it, as NumPy's structured type."""
+    import numpy as np
 
-    An array keeps this as its base as long as it, or another view on it, is there; and this keeps
-    the message. So the memory outlives the collection, and whatever is closed.
-    """
+    members = {
+        name: found for name, found in _members(struct).items() if found.type.kind == "primitive"
+    }
+    return np.dtype(
+        {
+            "names": list(members),
+            "formats": [_letter(found.type) for found in members.values()],
+            "offsets": [found.offset for found in members.values()],
+            "itemsize": ffi.sizeof(struct),
+        }
+    )
 
-    def __init__(self, interface: dict[str, Any], owner: object) -> None:
-        """See the class."""
-        self.__array_interface__ = interface
-        self._owner = owner
+
+def _let_go(_owner: object, _array: Any) -> None:
+    """What a mapped message is kept by goes."""
 
 
 def typed(data: Array, unset: Array | None, field: Field[Any]) -> Array:
