@@ -41,6 +41,24 @@ def test_a_column_is_what_each_job_says(name: str) -> None:
     assert [row[name] for row in jobs.to_dicts(fields=[name])] == expected
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_what_all_jobs_have_the_same(count: int) -> None:
+    """Such members are found before, where all attributes are asked for; few jobs have many."""
+    jobs, kept = several()
+    for first in range(1, 40, count):
+        few = jobs.filter(id=list(range(first, first + count)))
+        expected = [job.to_dict() for job in few.values()]
+        assert len(expected) == count
+        assert few.to_dicts() == expected
+        # The same with one of another message, first or last.
+        other = copy.copy(jobs[400])
+        for mixed in (Jobs([other, *few.values()]), Jobs([*few.values(), other])):
+            assert mixed.to_dicts() == [job.to_dict() for job in mixed.values()]
+        few.add(other)
+        assert few.to_dicts() == [*expected, other.to_dict()]
+    assert kept
+
+
 def test_the_records_are_of_all_kinds() -> None:
     """What was compared above had something to differ in."""
     jobs, kept = several()
@@ -75,6 +93,22 @@ def test_dicts_are_those_of_the_jobs() -> None:
     rows = jobs.to_dicts(fields=["state", "id"])
     assert [list(row) for row in rows] == [["state", "id"]] * len(jobs)
     assert rows == [{"state": job.state, "id": job.id} for job in jobs.values()]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_lists_are_the_columns_of_the_dicts() -> None:
+    jobs = Jobs.load()
+    rows = jobs.to_dicts()
+    lists = jobs.to_lists()
+    assert list(lists) == list(FIELDS)
+    assert all(lists[name] == [row[name] for row in rows] for name in lists)
+    assert jobs.to_lists(["state", "id"]) == {
+        "state": [job.state for job in jobs.values()],
+        "id": list(jobs),
+    }
+    assert Jobs().to_lists(["id"]) == {"id": []}
+    with pytest.raises(ValueError, match="did you mean 'state'"):
+        jobs.to_lists(["stat"])
 
 
 @pytest.mark.usefixtures("cluster")
