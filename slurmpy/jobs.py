@@ -884,7 +884,8 @@ class Jobs:
         """A job by id, or by cluster and id; by a cluster's name, that cluster's jobs."""
         if isinstance(key, str):
             if key not in self._open().names():
-                raise KeyError(key)
+                is_id = key.isdecimal()
+                raise KeyError(f"{key!r} is a text, and ids are numbers" if is_id else key)
             return ClusterJobs(self, key)
         table, jobs, job_id = self._find(key)
         return table.job(jobs[job_id])

@@ -679,6 +679,8 @@ def test_several_clusters(
     for key in ("nowhere", ("nowhere", a.id), ("other", c.id), 999_999, (local, 999_999)):
         with pytest.raises(KeyError, match=re.escape(repr(key))):
             _ = jobs[key]
+    with pytest.raises(KeyError, match="ids are numbers"):
+        _ = jobs[str(a.id)]
 
 
 def test_first_cluster_where_there_is_nothing_local(here: list[Job], elsewhere: list[Job]) -> None:
