@@ -71,7 +71,7 @@ def matrix(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """How much slower than the C call is it? `nox -s bench -- --jobs 100000 --json FILE`.
 
-    Where there is a `pypy3`, it is compared with CPython.
+    A `pypy3` on the PATH is compared with CPython; without one, those rows count as not held.
     """
     session.install(".", *_groups("bench", "numpy", "frames"))
     options = []

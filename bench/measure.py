@@ -2,8 +2,10 @@
 
 ``python bench/measure.py loads 100000 15`` measures loads against a controller with 100,000 jobs in
 15 rounds, with ``threads`` in place of ``loads`` those on several threads, with ``tables`` what is
-taken out of a load, with ``tools`` the same against Slurm's commands, and ``python bench/measure.py
-stats 200 15`` live statistics of 200 running steps. What is compared is measured
+taken out of a load, with ``tools`` the same against Slurm's commands, with ``pyslurm`` the other
+binding, with ``attributes`` one attribute of one job; ``python bench/measure.py memory 100000
+ours`` the memory after a load, or after the C call with another last word; and ``python
+bench/measure.py stats 200 15`` live statistics of 200 running steps. What is compared is measured
 in turns, so that whatever else the machine does meets both sides alike.
 pyperf, which measures one benchmark to its end before the next, cannot do that; it measures the
 start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.

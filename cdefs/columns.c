@@ -22,18 +22,24 @@ static const char *slurmpy_record(const void *records, size_t size, const uint32
 }
 
 /* Which members are the same in all records, byte by byte: of texts those that are nowhere set. What
- * is elsewhere is the same as none. Most members are: to find all of them in one pass takes far less
+ * is elsewhere is not looked at, and where all is, no member is the same. Most members are: to find all of them in one pass takes far less
  * than to look at each by itself. */
 static void slurmpy_same(const void *records, size_t size, const uint32_t *places, uint32_t count,
 			 const slurmpy_member_t *members, uint32_t member_count, uint8_t *same)
 {
-	const char *first = count ? slurmpy_record(records, size, places, 0) : NULL, *record, *next;
+	const char *first = NULL, *record, *next;
 	uint32_t i, member;
 
-	for (member = 0; member < member_count; member++)
-		same[member] = first != NULL;
-	for (i = 1; first && i < count; i++) {
+	memset(same, 0, member_count);
+	for (i = 0; i < count; i++) {
 		record = slurmpy_record(records, size, places, i);
+		if (!record)
+			continue;
+		if (!first) {
+			first = record;
+			memset(same, 1, member_count);
+			continue;
+		}
 		next = NULL;
 		if (i + SLURMPY_AHEAD < count)
 			next = slurmpy_record(records, size, places, i + SLURMPY_AHEAD);
@@ -44,8 +50,8 @@ static void slurmpy_same(const void *records, size_t size, const uint32_t *place
 				continue;
 			if (next)
 				__builtin_prefetch(next + offset);
-			same[member] = record && !memcmp(record + offset, first + offset,
-							 width ? width : sizeof(char *));
+			same[member] = !memcmp(record + offset, first + offset,
+					       width ? width : sizeof(char *));
 		}
 	}
 }

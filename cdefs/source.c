@@ -725,7 +725,7 @@ SLURMPY_DROP(text, char, free)
 /* The text goes back through free(). */
 static int slurmpy_batch_script(const char *cluster, uint32_t job_id, char **text, size_t *size)
 {
-	int rc = slurmpy_enter_for(cluster);
+	int rc = slurmpy_enter_for(cluster), error;
 	FILE *file;
 
 	*text = NULL;
@@ -735,7 +735,10 @@ static int slurmpy_batch_script(const char *cluster, uint32_t job_id, char **tex
 	if (!file)
 		return slurmpy_leave(-1);
 	rc = slurm_job_batch_script(file, slurmpy_job(job_id));
-	if (fclose(file) != 0 && rc == 0)
+	error = errno;
+	if (fclose(file) == 0 || rc)
+		errno = error;
+	else
 		rc = -1;
 	return slurmpy_leave(rc);
 }

@@ -115,8 +115,8 @@ def conditions(attributes: Mapping[str, Any], user: Any) -> list[Condition]:
     """
     found: list[Condition] = []
     if attributes:
-        named = _named(tuple(attributes), "filter()", TypeError)
-        found = [(field, _wanted(field, attributes[field.name])) for field in named]
+        which = _named(tuple(attributes), "filter()", TypeError)
+        found = [(field, _wanted(field, attributes[field.name])) for field in which]
     if user is not MISSING:
         found.append((Job.fields["user_id"], set(map(uid, _choices(user)))))
     return found

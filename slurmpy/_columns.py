@@ -8,6 +8,7 @@ C finds those (``cdefs/columns.c``), and the attribute is read once for each.
 
 from __future__ import annotations
 
+import copy
 import functools
 
 from slurmpy._ffi import MAJOR, ffi, lib
@@ -15,7 +16,7 @@ from slurmpy.errors import UnsupportedField
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import Any, TypeAlias
 
     from slurmpy._fields import Field
@@ -34,7 +35,7 @@ DURATIONS = {"seconds": "s", "minutes": "m"}
 _MANY = 30
 
 #: No 64 bits have a number as large, which a text of Slurm's can be.
-_LARGE = 2**63
+LARGE = 2**63
 
 
 class Records:
@@ -56,9 +57,14 @@ class Records:
         fields: Iterable[Field[Any]] = (),
     ) -> None:
         """See the class."""
+        if snapshot is None and chosen:
+            # The jobs of a collection that was made by hand are of one message as a rule.
+            owners = (it[1] for it in chosen if isinstance(it, tuple))
+            snapshot = next((it for it in owners if it and isinstance(it.message, ffi.CData)), None)
         self._kind = kind
-        self._snapshot = snapshot
-        self._members = _members(kind._struct)
+        # Of one moment, whatever a reload in another thread finds out.
+        self._snapshot = copy.copy(snapshot)
+        self._members = _members_of(kind._struct)
         self._size = ffi.sizeof(kind._struct)
         self._array: Any = snapshot.message.job_array if snapshot else ffi.NULL
         #: Those that are of other messages, by their numbers here.
@@ -69,10 +75,7 @@ class Records:
             self._count = int(snapshot.message.record_count) if snapshot else 0
         else:
             self._count = len(chosen)
-            self._others = {i: it for i, it in enumerate(chosen) if isinstance(it, tuple)}
-            for number in self._others:
-                chosen[number] = lib.SLURMPY_ELSEWHERE
-            self._places = ffi.new("uint32_t[]", chosen)
+            self._places = ffi.new("uint32_t[]", list(self._placed(chosen, snapshot)))
         self._whole: Array = None
         #: The members of these attributes that all records have the same.
         self._same = self._find_same(
@@ -83,6 +86,19 @@ class Records:
                 for name in field.member.split(", ")
             }
         )
+
+    def _placed(
+        self, chosen: list[int | tuple[Any, Any]], snapshot: Snapshot | None
+    ) -> Iterator[int]:
+        """The places; notes which records are elsewhere."""
+        for number, one in enumerate(chosen):
+            if not isinstance(one, tuple):
+                yield one
+            elif snapshot is not None and one[1] is snapshot:
+                yield one[0] - self._array
+            else:
+                self._others[number] = one
+                yield lib.SLURMPY_ELSEWHERE
 
     def __len__(self) -> int:
         """How many there are."""
@@ -95,23 +111,23 @@ class Records:
 
     def column(self, field: Field[Any]) -> tuple[Any, bool]:
         """The one value that all records have, or the values of each, and which of these it is."""
-        if field.unset is not None and field.since <= MAJOR:
-            if field.member in self._same:
-                return self._read(field, [0])[0], True
+        if field.unset is not None and field.since <= MAJOR and field.member not in self._same:
             raw = self._numbers(field.member)
             return list(map(field.unset.get, raw, raw)) if field.unset else raw, False
         codes, values = self.encoded(field)
         if codes is None:
             return values, False
-        # One that its owner can change is each record's own.
-        own = "[" in field.annotation
-        if len(values) == 1 and not (own and values[0] is not None):
+        if len(values) == 1 and (values[0] is None or not _is_changeable(field)):
             return values[0], True
-        each = ffi.unpack(codes, len(self)) if len(self) else []
-        if own:
-            copied = (it if it is None else _copied(it) for it in map(values.__getitem__, each))
-            return list(copied), False
-        return [values[code] for code in each], False
+        return self._spread(field, codes, values), False
+
+    def _spread(self, field: Field[Any], codes: Any, values: list[Any]) -> list[Any]:
+        """The value of each record, from what `encoded` gives."""
+        each = ffi.unpack(codes, self._count) if self._count else []
+        if not _is_changeable(field):
+            return [values[code] for code in each]
+        # One that its owner can change is each record's own.
+        return [it if it is None else _copied(it) for it in map(values.__getitem__, each)]
 
     def encoded(self, field: Field[Any]) -> tuple[Any, list[Any]]:
         """Values of an attribute, and which of them each record has.
@@ -134,8 +150,10 @@ class Records:
             return None, values
         names = field.member.split(", ")
         if self._same.issuperset(names):
-            return ffi.new("uint32_t[]", self._count), self._read(field, [0])
-        codes, firsts = self._distinct(names)
+            codes = ffi.new("uint32_t[]", self._count)
+            firsts = [next(it for it in range(self._count) if it not in self._others)]
+        else:
+            codes, firsts = self._distinct(names)
         values = self._read(field, firsts)
         for number, value in others:
             codes[number] = len(values)
@@ -269,10 +287,16 @@ class Records:
         """
         import numpy as np
 
-        owner = functools.partial(_let_go, self._snapshot)
-        memory = ffi.buffer(ffi.gc(self._array, owner), self._count * self._size)
-        # Of a memory that can be written to, NumPy would let anyone have a writable array.
-        return np.frombuffer(memoryview(memory).toreadonly(), _dtype(self._kind._struct))
+        memory = _Memory()
+        memory.owner = self._snapshot
+        memory.__array_interface__ = {
+            "version": 3,
+            "typestr": f"|V{self._size}",
+            "shape": (self._count,),
+            "data": (int(ffi.cast("uintptr_t", self._array)), True),
+        }
+        # No buffer of cffi's: it can be written to, and PyPy would keep it for ever.
+        return np.asarray(memory).view(_dtype(self._kind._struct))
 
     def array(self, field: Field[Any]) -> Array:
         """The attribute of each, in an array of its own.
@@ -291,22 +315,25 @@ class Records:
             data = self._numpy(field.member)
             unset = np.zeros(len(self), dtype=bool)
             for mark in field.unset:
-                if _fits(mark, data.dtype):
+                if _can_have(data.dtype, mark):
                     unset |= data == mark
             return typed(data, unset, field)
         codes, values = self.encoded(field)
         which = None if codes is None else self.codes(codes)
-        plain, optional, _ = field.annotation.partition(" | ")
-        is_number = field.annotation.removesuffix(" | None") in ("int", "float", "bool")
-        if is_number and all(value is None or abs(value) < _LARGE for value in values):
+        plain, may_be_unset = field.annotation.removesuffix(" | None"), "None" in field.annotation
+        if plain == "int" and field.unit in DURATIONS:
+            # More seconds than any 64 bits have are as good as none.
+            values = [None if it is None or abs(it) >= LARGE else it for it in values]
+            may_be_unset = True
+        fits = plain != "int" or all(it is None or abs(it) < LARGE for it in values)
+        if plain in ("int", "float", "bool") and fits:
             unset = np.array([value is None for value in values], dtype=bool)
             data = np.array([0 if value is None else value for value in values], dtype=plain)
             if which is not None:
                 data, unset = data[which], unset[which]
-            return typed(data, unset if optional else None, field)
-        if which is not None and "[" in field.annotation:
-            # Lists and dicts, of which each record has its own.
-            which, values = None, self.values(field)
+            return typed(data, unset if may_be_unset else None, field)
+        if codes is not None and _is_changeable(field):
+            which, values = None, self._spread(field, codes, values)
         objects = np.fromiter(values, dtype=object, count=len(values))
         return objects if which is None else objects[which]
 
@@ -353,7 +380,7 @@ def needed(module: str, extra: str, method: str) -> None:
 
 
 @functools.cache
-def _members(struct: str) -> dict[str, Any]:
+def _members_of(struct: str) -> dict[str, Any]:
     """The members of a struct by name."""
     return dict(ffi.typeof(struct).fields)
 
@@ -364,7 +391,7 @@ def _dtype(struct: str) -> Any:
     import numpy as np
 
     members = {
-        name: found for name, found in _members(struct).items() if found.type.kind == "primitive"
+        name: found for name, found in _members_of(struct).items() if found.type.kind == "primitive"
     }
     return np.dtype(
         {
@@ -376,8 +403,16 @@ def _dtype(struct: str) -> Any:
     )
 
 
-def _let_go(_owner: object, _array: Any) -> None:
-    """What a mapped message is kept by goes."""
+class _Memory:
+    """Where the records are, as NumPy asks for it, and what keeps them there."""
+
+    owner: object
+    __array_interface__: dict[str, Any]
+
+
+def _is_changeable(field: Field[Any]) -> bool:
+    """Whether the values are lists or dicts."""
+    return "[" in field.annotation
 
 
 def typed(data: Array, unset: Array | None, field: Field[Any]) -> Array:
@@ -403,7 +438,7 @@ def _copied(value: Any) -> Any:
 
 
 def _letter(kind: Any) -> Any:
-    """The letter of a C number, which memoryview and NumPy have in common."""
+    """The letter that NumPy has for a C number."""
     width = ffi.sizeof(kind)
     if kind.cname in ("float", "double"):
         return "d" if kind.cname == "double" else "f"
@@ -411,7 +446,7 @@ def _letter(kind: Any) -> Any:
     return letters[width].lower() if int(ffi.cast(kind, -1)) < 0 else letters[width]
 
 
-def _fits(number: int, kind: Any) -> bool:
+def _can_have(kind: Any, number: int) -> bool:
     """Whether an array of that kind can have the number at all."""
     import numpy as np
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from slurmpy._columns import DURATIONS, MOMENT
+from slurmpy._columns import DURATIONS, LARGE, MOMENT
 from slurmpy._convert import Unlimited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from slurmpy._columns import Array, Records
@@ -71,11 +71,17 @@ def dataframe(records: Records, fields: Sequence[Field[Any]]) -> Any:
 
 def _texts(pd: Any, make: Any, values: Any) -> Any:
     """Texts in pandas' type for them (from 3 on), which has no room for what is no UTF-8."""
-    kind = "str" if int(pd.__version__.partition(".")[0]) >= _WITH_STR else object
+    has_str = int(pd.__version__.partition(".")[0]) >= _WITH_STR
+    return make(values, dtype="str" if has_str and _is_utf8(values) else object)
+
+
+def _is_utf8(values: Iterable[str | None]) -> bool:
+    """Whether texts have no bytes in them that are not UTF-8."""
     try:
-        return make(values, dtype=kind)
+        "".join(filter(None, values)).encode()
     except UnicodeEncodeError:
-        return make(values, dtype=object)
+        return False
+    return True
 
 
 def arrow(records: Records, fields: Sequence[Field[Any]]) -> Any:
@@ -93,7 +99,7 @@ def _arrow_column(pa: Any, records: Records, field: Field[Any]) -> Any:
     if field.name in _CATEGORIES:
         which, values = _categories(records, field)
         indices = pa.array(which.astype(np.int32), mask=which < 0)
-        texts = pa.array(list(map(_text, values)), pa.string())
+        texts = pa.array(values, pa.string())
         return pa.DictionaryArray.from_arrays(indices, texts)
     annotation = field.annotation.removesuffix(" | None")
     if field.unset is not None or annotation in ("int", "float", "bool"):
@@ -129,13 +135,18 @@ def _arrow_kind(
     if annotation == "list[str]":
         return pa.list_(pa.string()), [it and list(map(_text, it)) for it in values]
     if annotation == "dict[str, int]":
-        pairs = [it and [(_text(key), count) for key, count in it.items()] for it in values]
+        pairs = [it and [(_text(key), _fitting(n)) for key, n in it.items()] for it in values]
         return pa.map_(pa.string(), pa.int64()), pairs
     if field.unit in DURATIONS:
         scale = 60 if field.unit == "minutes" else 1
         limited = [None if isinstance(it, Unlimited) or it is None else it * scale for it in values]
         return pa.duration("s"), limited
     return pa.string(), list(map(_text, values))
+
+
+def _fitting(number: int) -> int | None:
+    """A number that 64 bits have."""
+    return number if number < LARGE else None
 
 
 def _text(value: Any) -> Any:
@@ -151,13 +162,16 @@ def _text(value: Any) -> Any:
 
 
 def _categories(records: Records, field: Field[Any]) -> tuple[Array, list[str]]:
-    """The number of a value for each record, -1 for None, and the values, each once."""
+    """The number of a value for each record, -1 for None, and the values, each once.
+
+    They are UTF-8: of other categories, pandas could neither merge nor compare frames.
+    """
     import numpy as np
 
     codes, values = records.encoded(field)
     numbers: dict[str, int] = {}
     own = np.array(
-        [-1 if it is None else numbers.setdefault(it, len(numbers)) for it in values],
+        [-1 if it is None else numbers.setdefault(_text(it), len(numbers)) for it in values],
         dtype=np.int64,
     )
     which = own if codes is None else own[records.codes(codes)]

@@ -331,7 +331,8 @@ def check(rc: int, detail: str) -> None:
     """Raises what a return code of Slurm's stands for.
 
     Args:
-        rc: What the call returned: 0, or the code of what went wrong.
+        rc: What the call returned: 0, or the code of what went wrong; the marks of slurmpy's own
+            (``SLURMPY_...``) are the caller's to look for.
         detail: What was asked for.
 
     Raises:

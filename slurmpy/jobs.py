@@ -1228,8 +1228,8 @@ class Jobs:
         They are the members of ``slurm_job_info_t`` that the attributes read, as they are:
         ``NO_VAL`` where a number is not set, 0 where a moment is not known, all bits of a state or
         of flags. Nothing is copied, unless the collection is not what one call has loaded: where
-        jobs were added, taken out, picked (`filter`) or loaded again by themselves, or kept that
-        slurmctld has forgotten (`frozen`).
+        jobs were added, taken out or loaded again by themselves, some were picked (`filter`), or
+        some were kept that slurmctld has forgotten (`frozen`).
 
         An array is for reading only. Where nothing was copied, it keeps the memory of all jobs,
         whatever becomes of the collection: `close` does not end it.

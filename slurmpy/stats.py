@@ -277,7 +277,9 @@ def ask(step: JobStep, *, alone: bool = True) -> Answer:
         # Those are among them that have said something else, and libslurm does not tell which.
         either = " or from one of them" if len(silent) > 1 else ""
         detail += f": no answer from {', '.join(silent)}{either}"
-    code = rc or lib.SLURM_COMMUNICATIONS_CONNECTION_ERROR
+    # It was no slurmctld that broke off.
+    broken = rc in (0, lib.SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR)
+    code = lib.SLURM_COMMUNICATIONS_CONNECTION_ERROR if broken else rc
     raise node_error(code, silent, f"{detail}: {words}" if words and alone else detail)
 
 

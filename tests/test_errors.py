@@ -244,8 +244,25 @@ def test_every_code_has_a_name_and_a_text() -> None:
         assert error.msg
 
 
-def test_return_code_decides() -> None:
-    """What another call has left in errno, such as a signal handler's, is no error of this one."""
+@pytest.mark.parametrize(
+    ("returned", "errno", "code"),
+    [
+        # What an earlier call has left in errno is no error.
+        (0, 2017, 0),
+        (2005, 2017, 2005),
+        (-1, 2017, 2017),
+        # Where a plugin has refused.
+        (-1, -1, -1),
+        # A broken connection leaves less than 0, and nothing in errno.
+        (-1, 0, code_of("SLURMCTLD_COMMUNICATIONS_CONNECTION_ERROR")),
+    ],
+)
+def test_the_code_of_what_a_call_returns(returned: int, errno: int, code: int) -> None:
+    assert lib.slurmpy_code(returned, errno) == code
+
+
+def test_a_code_is_an_error() -> None:
+    """What errno has by then, such as a signal handler's call has left, does not matter."""
     ffi.errno = 2017
     check(0, "asking")
     with pytest.raises(slurmpy.AccessDenied):

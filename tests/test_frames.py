@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ def test_a_frame_has_the_values_of_the_attribute(name: str) -> None:
     values = [getattr(job, name) for job in jobs.values()]
     if "Unlimited" not in FIELDS[name].annotation:
         values = [value_of(name, value) for value in values]
+    if isinstance(frame[name].dtype, pd.CategoricalDtype):
+        values = list(map(plain, values))
     assert items(frame[name]) == values
     assert kept
 
@@ -85,6 +88,36 @@ def test_the_types_of_a_frame() -> None:
     assert types["kill_on_invalid_dependency"] == pd.BooleanDtype()
     assert types["billable_tres"] == pd.Float64Dtype()
     assert jobs.to_dataframe(fields=["state", "id"]).columns.tolist() == ["state", "id"]
+    assert kept
+
+
+def test_frames_can_be_put_together() -> None:
+    """Also those with texts that are not UTF-8."""
+    jobs, kept = several()
+    frame = jobs.to_dataframe(fields=["id", "account", "state"])
+    both = pd.concat([frame, frame])
+    assert both["account"].tolist() == frame["account"].tolist() * 2
+    assert frame.equals(frame.copy())
+    assert any("\ufffd" in name for name in frame["account"].cat.categories)
+    counts = frame.groupby("account", dropna=False, observed=True).size().reset_index(name="n")
+    merged = frame.merge(counts, on="account")
+    assert sorted(merged["id"]) == sorted(frame["id"])
+    assert kept
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_all_attributes_at_once_are_those_one_by_one(count: int) -> None:
+    """Where all are asked for, members that all jobs have the same are found before."""
+    jobs, kept = several()
+    for first in (1, 50, 300):
+        few = jobs.filter(id=list(range(first, first + count)))
+        if first > 1:
+            few.add(copy.copy(jobs[1]))
+        frame, table, arrays = few.to_dataframe(), few.to_arrow(), few.columns(list(FIELDS))
+        for name in FIELDS:
+            assert items(frame[name]) == items(few.to_dataframe([name])[name])
+            assert table.column(name).equals(few.to_arrow([name]).column(name))
+            assert arrays[name].tolist() == few.columns(name)[name].tolist()
     assert kept
 
 

@@ -430,6 +430,59 @@ def test_a_number_that_64_bits_do_not_have(text: bytes) -> None:
     assert kept
 
 
+@pytest.mark.parametrize(
+    ("text", "gpus"),
+    [(b"gpu:9223372036854775808", 2**63), (b"gres:gpu:18446744073709551614", 2**64 - 2)],
+)
+def test_more_gpus_than_64_bits_have(text: bytes, gpus: int) -> None:
+    jobs, kept = several()
+    large, ptr = ffi.new("char[]", text), jobs[1]._record[0]
+    before, ptr.tres_per_node = ptr.tres_per_node, large
+    try:
+        expected = [job.gres_per_node for job in jobs.values()]
+        assert expected[0] == {"gpu": gpus}
+        assert [row["gres_per_node"] for row in jobs.to_dicts()] == expected
+        if importlib.util.find_spec("pyarrow"):
+            (column,) = jobs.to_arrow(fields=["gres_per_node"]).columns
+            assert column.to_pylist()[0] == [("gpu", None)]
+    finally:
+        ptr.tres_per_node = before
+    assert kept
+
+
+@pytest.mark.parametrize("value", [float("inf"), 1e19, -1e300])
+def test_a_float_stays_one(value: float) -> None:
+    np = pytest.importorskip("numpy", reason="NumPy has no wheels for PyPy 8")
+    jobs, kept = several()
+    ptr = jobs[1]._record[0]
+    before, ptr.billable_tres = ptr.billable_tres, value
+    try:
+        column = jobs.columns("billable_tres")["billable_tres"]
+        assert (column.dtype, column.tolist()[0]) == (np.float64, value)
+    finally:
+        ptr.billable_tres = before
+    assert kept
+
+
+def test_more_seconds_than_64_bits_have() -> None:
+    np = pytest.importorskip("numpy", reason="NumPy has no wheels for PyPy 8")
+    jobs, kept = several()
+    ptr = jobs[1]._record[0]
+    before = ptr.start_time, ptr.end_time, ptr.num_cpus
+    ptr.start_time, ptr.end_time, ptr.num_cpus = 1, 2**62, 2**31
+    try:
+        expected = [job.elapsed_cpu_time for job in jobs.values()]
+        assert expected[0] is not None
+        assert expected[0] >= 2**63
+        column = jobs.columns("elapsed_cpu_time")["elapsed_cpu_time"]
+        assert column.dtype == np.dtype("m8[s]")
+        assert np.isnat(column[0])
+        assert column[1:].astype(int).tolist() == expected[1:]
+    finally:
+        ptr.start_time, ptr.end_time, ptr.num_cpus = before
+    assert kept
+
+
 def check_large(jobs: Jobs) -> None:
     expected = [job.memory_per_gpu for job in jobs.values()]
     assert expected[0] is None or expected[0] >= 2**63
