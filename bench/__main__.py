@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -267,7 +268,7 @@ def measured(measure: Callable[[], dict[str, Samples]], *keys: str) -> dict[str,
         return {**measure()}
     except subprocess.CalledProcessError as error:
         why = last_line(error.stderr)
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
         why = str(error)
     return dict.fromkeys(keys, why)
 
@@ -393,6 +394,15 @@ def count(text: str) -> int:
     return number
 
 
+def program(text: str) -> str:
+    """A program on the command line, whose path holds wherever it is started."""
+    found = shutil.which(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"there is no such program: {text}")
+    # Links are kept: by its own, a Python knows its environment.
+    return os.path.abspath(found)
+
+
 def main() -> int:
     """The program."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
@@ -400,7 +410,10 @@ def main() -> int:
     parser.add_argument("--steps", type=count, default=200, help="running steps (200)")
     parser.add_argument("--rounds", type=count, default=15, help="measurements of each side (15)")
     parser.add_argument(
-        "--pypy", metavar="PYTHON", help="a PyPy in which slurmpy is installed, to be compared"
+        "--pypy",
+        type=program,
+        metavar="PYTHON",
+        help="a PyPy in which slurmpy is installed, to be compared",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all of it")
     options = parser.parse_args()
