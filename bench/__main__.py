@@ -400,7 +400,7 @@ def program(text: str) -> str:
     if found is None:
         raise argparse.ArgumentTypeError(f"there is no such program: {text}")
     # Links are kept: by its own, a Python knows its environment.
-    return os.path.abspath(found)
+    return str(Path(found).absolute())
 
 
 def main() -> int:
