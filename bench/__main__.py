@@ -394,6 +394,14 @@ def count(text: str) -> int:
     return number
 
 
+def file(text: str) -> Path:
+    """A file on the command line, which can be written when all is measured."""
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no such folder: {path.parent}")
+    return path
+
+
 def program(text: str) -> str:
     """A program on the command line, whose path holds wherever it is started."""
     found = shutil.which(text)
@@ -406,7 +414,12 @@ def program(text: str) -> str:
 def main() -> int:
     """The program."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--jobs", type=count, default=100_000, help="job records (100000)")
+    parser.add_argument(
+        "--jobs",
+        type=count,
+        default=100_000,
+        help="job records; thrice as many at the end (100000)",
+    )
     parser.add_argument("--steps", type=count, default=200, help="running steps (200)")
     parser.add_argument("--rounds", type=count, default=15, help="measurements of each side (15)")
     parser.add_argument(
@@ -415,7 +428,7 @@ def main() -> int:
         metavar="PYTHON",
         help="a PyPy in which slurmpy is installed, to be compared",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all of it")
+    parser.add_argument("--json", type=file, metavar="FILE", help="where to write all of it")
     options = parser.parse_args()
 
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -170,7 +170,7 @@ class Result:
         goal = "" if row.goal is None else f"{row.goal:g}"
         holds = {True: "yes", False: "NO", None: ""}[self.holds]
         if self.samples is None:
-            return ["-", "-", goal, holds, row.ours, "not measured", row.yardstick, self.why]
+            return ["-", "-", goal, "-", row.ours, "not measured", row.yardstick, self.why]
         digits = 4 if self.ratio.median < 1 / 10 else 3
         return [
             self.ratio.text(1, digits),
@@ -198,6 +198,7 @@ def table(results: Sequence[Result], about: Mapping[str, object]) -> str:
         [
             *(f"{name}: {value}" for name, value in about.items()),
             "Each: median [quartiles]. The ratio is that of the two measurements of a round.",
+            "The goals are for 100000 jobs. A row that was not measured counts as not held.",
             "",
             *_aligned([_HEADER, *(result.cells() for result in results)]),
         ]

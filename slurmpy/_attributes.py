@@ -47,7 +47,7 @@ def _named(
 ) -> list[Field[Any]]:
     """Attributes by name."""
     if not names:
-        msg = f"{method} takes the names of attributes, such as 'id' and 'cpus'"
+        msg = f"{method} takes the names of attributes, such as 'id' and 'cpus', and none was given"
         raise TypeError(msg)
     for name in names:
         if not isinstance(name, str):
@@ -55,6 +55,10 @@ def _named(
             raise TypeError(msg)
     unknown = [name for name in names if name not in Job.fields]
     if unknown:
+        others = [name for name in unknown if hasattr(Job, name)]
+        if others:
+            msg = f"{method} takes what a job's record has, and not Job.{others[0]}"
+            raise error(msg)
         msg = f"Job has no attribute {', '.join(map(repr, unknown))}{_meant(unknown, method)}"
         raise error(msg)
     return [Job.fields[name] for name in names]
@@ -72,7 +76,7 @@ def _meant(unknown: Sequence[str], method: str) -> str:
     if method == "filter()":
         meant["users"] = "user"
     meant.update({name: name for name in Job.fields})
-    found = [difflib.get_close_matches(name, meant, 1) for name in unknown]
+    found = [difflib.get_close_matches(name.lower(), meant, 1, cutoff=0.7) for name in unknown]
     hints = dict.fromkeys(repr(meant[near[0]]) for near in found if near)
     return f": did you mean {', '.join(hints)}?" if hints else ""
 
@@ -179,7 +183,8 @@ def _wanted(field: Field[Any], wanted: Any) -> Collection[Any]:
     for value in choices:
         fits = isinstance(value, tuple(kinds)) or (int in kinds and hasattr(value, "__index__"))
         if not fits or (isinstance(value, bool) and bool not in kinds):
-            msg = f"{field.name} is {field.annotation}, and not {type(value).__name__}: {value!r}"
+            kind = f"{field.annotation} ({field.unit})" if field.unit else field.annotation
+            msg = f"{field.name} is {kind}, and not {type(value).__name__}: {value!r}"
             raise TypeError(msg)
     if field.name == "state":
         choices = list(map(_state, choices))

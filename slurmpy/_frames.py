@@ -114,12 +114,12 @@ def _arrow_numbers(pa: Any, column: Array) -> Any:
     """Numbers, moments or durations as an Arrow array."""
     import numpy as np
 
-    if column.dtype.kind == "M":
-        moments = pa.array(column.view(np.int64), mask=np.isnat(column))
-        return moments.cast(pa.timestamp("s", "UTC"))
-    if column.dtype.kind == "m":
-        seconds = column.astype("m8[s]").view(np.int64)
-        return pa.array(seconds, mask=np.isnat(column)).cast(pa.duration("s"))
+    if column.dtype.kind in "Mm":
+        unset, is_moment = np.isnat(column), column.dtype.kind == "M"
+        seconds = column.astype("M8[s]" if is_moment else "m8[s]").view(np.int64)
+        # DuckDB looks at what is under a null, too, and takes no NaT.
+        numbers = pa.array(np.where(unset, 0, seconds), mask=unset)
+        return numbers.cast(pa.timestamp("s", "UTC") if is_moment else pa.duration("s"))
     if column.dtype == object:
         # Larger than any integer of Arrow's.
         return pa.array([it if it is None else float(it) for it in column], pa.float64())

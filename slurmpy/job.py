@@ -69,7 +69,7 @@ class _NotLoaded:
             return self.named
         msg = (
             f"job {self.named} was not loaded: call slurmpy.Job.load({self.named!r}), or reload() "
-            "of this object"
+            "of this job or of its collection"
         )
         raise NotLoaded(msg)
 

@@ -156,6 +156,24 @@ def test_the_types_of_a_table() -> None:
     assert kept
 
 
+def test_what_is_under_a_null_is_no_nat() -> None:
+    """DuckDB looks at it, and does not take it."""
+    jobs, kept = several()
+    found = 0
+    for column in jobs.to_arrow().columns:
+        if column.null_count and (
+            pa.types.is_duration(column.type) or pa.types.is_timestamp(column.type)
+        ):
+            chunk = column.chunk(0)
+            numbers = np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), chunk.offset * 8)
+            assert numbers[chunk.is_null().to_numpy(zero_copy_only=False)].tolist() == (
+                [0] * column.null_count
+            )
+            found += 1
+    assert found > 10
+    assert kept
+
+
 def test_parquet_and_back(tmp_path: Any) -> None:  # noqa: ANN401 - pytest's
     import pyarrow.parquet as pq
 

@@ -402,6 +402,20 @@ def test_threads_that_add_and_take() -> None:
     assert kept
 
 
+def test_what_is_no_attribute_of_a_record() -> None:
+    jobs = Jobs()
+    with pytest.raises(
+        ValueError, match=r"to_dicts\(\) takes what a job's record has, .* Job.steps"
+    ):
+        jobs.to_dicts(fields=["id", "steps"])
+    with pytest.raises(ValueError, match=r"no attribute 'node_layout'$"):
+        jobs.to_dicts(fields=["node_layout"])
+    with pytest.raises(ValueError, match="did you mean 'id'"):
+        jobs.to_dicts(fields=["Id"])
+    with pytest.raises(TypeError, match=r"time_limit is int \| None \(minutes\), and not str"):
+        jobs.filter(time_limit="2-00:00:00")
+
+
 def test_a_class_of_ones_own() -> None:
     class Own(Job):
         pass
