@@ -186,7 +186,7 @@ class Bench:
         if pypy is None:
             raise RuntimeError("--pypy names no PyPy in which slurmpy is installed")
         samples: dict[str, Samples] = {}
-        for _ in range(TURNS):
+        for _ in range(min(self.rounds, TURNS)):
             for kind in ("loads", "tables", "attributes"):
                 turns = [
                     self.worker(kind, min(self.rounds, TURN_ROUNDS), python)
