@@ -312,8 +312,7 @@ def of_other_sizes(jobs: int, rounds: int) -> dict[int, dict[str, Samples | str]
 def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | str, Ratios]:
     """How the cost of loads, and of what is taken out of them, grows with the number of jobs.
 
-    It is compared in C calls with as many jobs, by the least of each side's measurements: what is
-    more is other work of the machine's, of which there are few rounds to average it out.
+    It is compared in C calls with as many jobs: the median of the ratios of the rounds.
 
     Args:
         found: The number of jobs to what was measured with so many.
@@ -326,7 +325,9 @@ def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | 
         for key in GROWING:
             pair = rows.get(key)
             if isinstance(pair, Samples):
-                ratios.setdefault(key, {})[jobs] = min(pair.ours) / min(pair.yardstick)
+                ratios.setdefault(key, {})[jobs] = statistics.median(
+                    ours / other for ours, other in zip(*pair)
+                )
     steps = [
         (more / fewer, more, fewer)
         for by_size in ratios.values()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import pwd
-import re
 from collections.abc import Mapping
 
 from slurmpy._convert import Unlimited
@@ -172,6 +171,8 @@ def _wanted(field: Field[Any], wanted: Any) -> Collection[Any]:
     Raises:
         TypeError: It does not have such values.
     """
+    import re
+
     choices = _choices(wanted)
     # One of a list, or a dict.
     annotation = re.sub(r"list\[str\]", "str", field.annotation)

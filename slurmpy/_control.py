@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import NamedTuple
 
 from slurmpy import _convert, _runtime
 from slurmpy._ffi import ffi, lib
@@ -70,12 +68,12 @@ _MESSAGE_LENGTH = 7900
 _NO_TASK = (lib.NO_VAL, lib.INFINITE)
 
 #: An array's id, and the tasks of it, with brackets or without.
-_TASKS = re.compile(r"([0-9]+)_\[?([^\]]+)\]?")
+_TASKS = r"([0-9]+)_\[?([^\]]+)\]?"
 
 _KILL_MANY = getattr(lib, "slurmpy_kill_jobs", None)
 
 
-class Action(NamedTuple):
+class Action:
     """Something that can be done to a job.
 
     Args:
@@ -88,16 +86,30 @@ class Action(NamedTuple):
         many: The function for many jobs in one call, where the library has one.
     """
 
-    what: str
-    call: Any
-    args: tuple[Any, ...] = ()
-    answers: bool = False
-    by_id: bool = False
-    over: bool = False
-    many: Any = None
+    __slots__ = ("answers", "args", "by_id", "call", "many", "over", "what")
+
+    def __init__(  # noqa: PLR0913 - what there is to know of an action
+        self,
+        what: str,
+        call: Any,
+        args: tuple[Any, ...] = (),
+        *,
+        answers: bool = False,
+        by_id: bool = False,
+        over: bool = False,
+        many: Any = None,
+    ) -> None:
+        """See the class."""
+        self.what = what
+        self.call = call
+        self.args = args
+        self.answers = answers
+        self.by_id = by_id
+        self.over = over
+        self.many = many
 
 
-class Target(NamedTuple):
+class Target:
     """A job as Slurm is told of it.
 
     Args:
@@ -109,12 +121,24 @@ class Target(NamedTuple):
         user: The uid of the job's owner, where it is known.
     """
 
-    job_id: int | str
-    cluster: str | None
-    name: str
-    array: int = 0
-    task: int | None = None
-    user: int | None = None
+    __slots__ = ("array", "cluster", "job_id", "name", "task", "user")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what there is to know of a job
+        self,
+        job_id: int | str,
+        cluster: str | None,
+        name: str,
+        array: int = 0,
+        task: int | None = None,
+        user: int | None = None,
+    ) -> None:
+        """See the class."""
+        self.job_id = job_id
+        self.cluster = cluster
+        self.name = name
+        self.array = array
+        self.task = task
+        self.user = user
 
     @property
     def record(self) -> str:
@@ -340,7 +364,9 @@ def _ask(target: Target, name: str, action: Action) -> dict[str, int]:
 
 def _task_name(answered: str) -> str:
     """One spelling for all majors: some put one task in brackets too, and some not even several."""
-    found = _TASKS.fullmatch(answered)
+    import re
+
+    found = re.fullmatch(_TASKS, answered)
     if not found:
         return answered
     array, tasks = found.groups()

@@ -1083,6 +1083,14 @@ def test_answers_for_many_tasks_are_told_apart(queue: Queue) -> None:
     assert calls(queue.cluster)["REQUEST_SUSPEND"] - before < 5
 
 
+def changed(target: _control.Target, **values: object) -> _control.Target:
+    """A target with some of it changed."""
+    other = copy.copy(target)
+    for name, value in values.items():
+        setattr(other, name, value)
+    return other
+
+
 def test_tasks_whose_array_has_no_record_of_its_own(queue: Queue) -> None:
     """Slurm finds no such array then, and the tasks by their own ids."""
     array = queue.submit("--array=0-2", "--wrap=sleep 300")
@@ -1092,7 +1100,7 @@ def test_tasks_whose_array_has_no_record_of_its_own(queue: Queue) -> None:
     assert last is not None
     # As if the array's own record had been forgotten: an id that there is none of.
     targets: dict[Any, Any] = {
-        job.id: job._target()._replace(array=UNKNOWN, name=f"{UNKNOWN}_{job.array_task_id}")
+        job.id: changed(job._target(), array=UNKNOWN, name=f"{UNKNOWN}_{job.array_task_id}")
         for job in jobs.values()
     }
     _control.do_to_all(targets, _control.suspend())
@@ -1116,7 +1124,7 @@ def test_what_slurm_does_not_take_together_goes_by_itself(queue: Queue) -> None:
     ids = [queue.submit("--hold", "--wrap=true") for _ in range(2)]
     targets: dict[Any, Any] = {number: Job(number)._target() for number in ids}
     # No name of a job's: where Slurm takes many, it refuses them all.
-    targets[UNKNOWN] = targets[ids[0]]._replace(job_id=UNKNOWN, name=f"{UNKNOWN}x")
+    targets[UNKNOWN] = changed(targets[ids[0]], job_id=UNKNOWN, name=f"{UNKNOWN}x")
     with pytest.raises(JobErrors) as caught:
         _control.do_to_all(targets, _control.cancel())
     assert list(caught.value.errors) == [UNKNOWN]
