@@ -124,6 +124,22 @@ def test_what_grows_most_is_found(program: dict[str, Any], report: ModuleType) -
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--json=/no-such-folder/x.json", "there is no such folder: /no-such-folder"),
+        ("--pypy=/no-such-python", "there is no such program: /no-such-python"),
+        ("--jobs=0", "must be at least 1"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_measured(option: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCH), option], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 @pytest.mark.once
 def test_the_program_measures_every_row(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
