@@ -22,8 +22,8 @@ static const char *slurmpy_record(const void *records, size_t size, const uint32
 }
 
 /* Which members are the same in all records, byte by byte: of texts those that are nowhere set. What
- * is elsewhere is not looked at, and where all is, no member is the same. Most members are: to find all of them in one pass takes far less
- * than to look at each by itself. */
+ * is elsewhere is not looked at, and where all is, no member is the same. Most members are: to find
+ * all of them in one pass takes far less than to look at each by itself. */
 static void slurmpy_same(const void *records, size_t size, const uint32_t *places, uint32_t count,
 			 const slurmpy_member_t *members, uint32_t member_count, uint8_t *same)
 {
