@@ -108,7 +108,10 @@ def test_site_factor(slurm: Slurm) -> None:
     """The site's part of the priority, as scontrol sets it and sprio shows it."""
     # sprio passes over jobs that wait for something else than their turn.
     description = JobSubmitDescription(script=SCRIPT, nodes=2, resource_sharing="exclusive")
-    _first, *jobs = (description.submit() for _ in range(3))
+    first = description.submit()
+    # Before the others are there: one with more priority would be started in its place.
+    wait_for(lambda: Job.load(first).state == "RUNNING")
+    jobs = [description.submit() for _ in range(2)]
     Job(jobs[0]).modify(JobSubmitDescription(site_factor=500))
     slurm.run("scontrol", "update", f"jobid={jobs[1]}", "SiteFactor=500")
 
