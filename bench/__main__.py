@@ -26,7 +26,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from report import ON_PYPY, ROWS, Result, Row, Samples, growth_table, table
+from report import OF_DIFFERING, ON_PYPY, ROWS, Result, Row, Samples, growth_table, table
 
 import slurmpy
 from slurmpy.testing import LocalCluster
@@ -61,7 +61,10 @@ GROWING = ("load", "reload", *TABLES)
 #: How many other jobs there are, for how the cost of that grows, where otherwise there are 100,000;
 #: and how often it is measured where there are most.
 SIZES = (1_000, 10_000, 300_000)
-GROWTH_ROUNDS = 5
+GROWTH_ROUNDS = 9
+#: How many jobs there are that all differ, where otherwise there are 100,000: each is submitted by
+#: itself.
+DIFFERING = 20_000
 #: How often PyPy and CPython take turns, each in a process of its own, and the rounds of a turn.
 TURNS = 3
 TURN_ROUNDS = 3
@@ -287,12 +290,15 @@ def live(steps: int, rounds: int) -> dict[str, Samples]:
 
 
 @contextlib.contextmanager
-def queue(jobs: int) -> Iterator[LocalCluster]:
+def queue(jobs: int, *, alike: bool = True) -> Iterator[LocalCluster]:
     """A cluster that has so many jobs, and rests."""
-    say(f"a cluster with {jobs} jobs")
+    say(f"a cluster with {jobs} jobs" + ("" if alike else " that all differ"))
     capacity = max(300_000, jobs + ARRAY)
     with LocalCluster(nodes=1, max_job_count=capacity, extra_conf=QUIET) as cluster:
-        make_records(cluster, jobs)
+        if alike:
+            make_records(cluster, jobs)
+        else:
+            Bench(cluster.env, jobs, 1).worker("submit", "differing")
         settle(cluster.daemons["slurmctld"])
         yield cluster
 
@@ -307,6 +313,14 @@ def of_other_sizes(jobs: int, rounds: int) -> dict[int, dict[str, Samples | str]
             bench = Bench(cluster.env, here, most)
             found[here] = {**measured(bench.loads, *LOADS), **measured(bench.tables, *TABLES)}
     return found
+
+
+def of_differing(jobs: int, rounds: int) -> dict[str, Samples]:
+    """What is taken out of a load of jobs of which no two are alike."""
+    here = max(DIFFERING * jobs // 100_000, 1)
+    with queue(here, alike=False) as cluster:
+        found = Bench(cluster.env, here, rounds).tables()
+    return {f"differing-{key}": pairs for key, pairs in found.items()}
 
 
 def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | str, Ratios]:
@@ -384,7 +398,9 @@ def rows_here() -> list[Row]:
     """The rows of this Python: pandas and pyarrow are not for PyPy."""
     if platform.python_implementation() != "PyPy":
         return list(ROWS)
-    return [row for row in ROWS if row.key not in ("frame", "arrow", *ON_PYPY)]
+    return [
+        row for row in ROWS if not row.key.endswith(("frame", "arrow")) and row.key not in ON_PYPY
+    ]
 
 
 def count(text: str) -> int:
@@ -439,6 +455,9 @@ def main() -> int:
     sizes = {options.jobs: found, **of_other_sizes(options.jobs, options.rounds)}
     grown, ratios = growth(sizes)
     found["growth"] = grown
+    found.update(
+        measured(lambda: of_differing(options.jobs, options.rounds), *OF_DIFFERING),
+    )
     say(f"a cluster with {options.steps} running steps")
     found.update(measured(lambda: live(options.steps, options.rounds), "stats", "sstat"))
     results = [result(row, found.get(row.key, "nothing was measured")) for row in rows_here()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ON_PYPY", "ROWS", "Result", "Row", "Samples", "growth_table", "table"]
+__all__ = ["OF_DIFFERING", "ON_PYPY", "ROWS", "Result", "Row", "Samples", "growth_table", "table"]
 
 
 class Samples(NamedTuple):
@@ -96,6 +96,14 @@ ROWS: tuple[Row, ...] = (
     Row("raw", "job.time_limit", "self._ptr.time_limit, not converted", None, "ns", 1e9),
 )
 
+#: What is taken out of jobs of which no two are alike, too. The goals are for others.
+_OF_BOTH_KINDS = ("columns-12", "view", "dicts", "frame", "arrow")
+OF_DIFFERING = tuple(f"differing-{key}" for key in _OF_BOTH_KINDS)
+ROWS += tuple(
+    replace(row, key=f"differing-{row.key}", ours=f"{row.ours}, all jobs differ", goal=None)
+    for row in ROWS
+    if row.key in _OF_BOTH_KINDS
+)
 
 #: What is compared between PyPy and CPython: all that may not be slower there.
 _BOTH = (

@@ -56,23 +56,28 @@ static void slurmpy_same(const void *records, size_t size, const uint32_t *place
 	}
 }
 
-/* A member as it is, one value after the other. What is elsewhere is left as it was. */
+/* Some members as they are: of each the values, one after the other. What is elsewhere is left as it
+ * was. In one pass, as more memory than the processor keeps the addresses of is gone through. */
 static void slurmpy_gather(const void *records, size_t size, const uint32_t *places,
-			   uint32_t count, size_t offset, size_t width, void *values)
+			   uint32_t count, const slurmpy_member_t *members, uint32_t member_count,
+			   void *const *values)
 {
-	char *value = values;
-	const char *record;
-	uint32_t i;
+	const char *record, *next;
+	uint32_t i, member;
 
-	for (i = 0; i < count; i++, value += width) {
-		if (i + SLURMPY_AHEAD < count) {
-			record = slurmpy_record(records, size, places, i + SLURMPY_AHEAD);
-			if (record)
-				__builtin_prefetch(record + offset);
-		}
+	for (i = 0; i < count; i++) {
 		record = slurmpy_record(records, size, places, i);
-		if (record)
-			memcpy(value, record + offset, width);
+		next = NULL;
+		if (i + SLURMPY_AHEAD < count)
+			next = slurmpy_record(records, size, places, i + SLURMPY_AHEAD);
+		for (member = 0; member < member_count; member++) {
+			size_t offset = members[member].offset, width = members[member].width;
+
+			if (next)
+				__builtin_prefetch(next + offset);
+			if (record)
+				memcpy((char *) values[member] + width * i, record + offset, width);
+		}
 	}
 }
 
@@ -180,6 +185,37 @@ static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t
 	free(table);
 	free(hashes);
 	return i ? (int64_t) found : -1;
+}
+
+/* A text of some records, each with the 0 at its end, one after the other; empty for one that is not
+ * set. To be freed; NULL where there is no memory. */
+static char *slurmpy_texts(const void *records, size_t size, const uint32_t *places,
+			   const uint32_t *numbers, uint32_t count, size_t offset, size_t *length)
+{
+	size_t room = 4096, used = 0, more;
+	char *texts = malloc(room), *larger;
+	const char *text;
+	uint32_t i;
+
+	for (i = 0; texts && i < count; i++) {
+		memcpy(&text, slurmpy_record(records, size, places, numbers[i]) + offset,
+		       sizeof(text));
+		if (!text)
+			text = "";
+		more = strlen(text) + 1;
+		if (room - used < more) {
+			room = room * 2 + more;
+			larger = realloc(texts, room);
+			if (!larger)
+				free(texts);
+			texts = larger;
+		}
+		if (texts)
+			memcpy(texts + used, text, more);
+		used += more;
+	}
+	*length = used;
+	return texts;
 }
 
 /* The paths that the library makes up for jobs, each with the 0 at its end, one after the other:

@@ -17,6 +17,9 @@ void slurmpy_same(const void *records, size_t size, const uint32_t *places, uint
 		  const slurmpy_member_t *members, uint32_t member_count, uint8_t *same);
 
 void slurmpy_gather(const void *records, size_t size, const uint32_t *places, uint32_t count,
-		    size_t offset, size_t width, void *values);
+		    const slurmpy_member_t *members, uint32_t member_count, void *const *values);
+
+char *slurmpy_texts(const void *records, size_t size, const uint32_t *places,
+		    const uint32_t *numbers, uint32_t count, size_t offset, size_t *length);
 char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *places, uint32_t count,
 		    size_t *length);

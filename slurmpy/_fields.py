@@ -51,6 +51,7 @@ class Field(_Property["T"]):
         since: The first Slurm major that has it, or an empty text.
         unset: The values of the member that stand for None, where the attribute is the member as
             it is otherwise; None where there is more to it.
+        is_text: Whether it is a text of the record's own, as it is.
         path: Which of the paths it is that the library makes up of the whole record: 0 is that of
             standard input, 1 of output, 2 of error; None for none.
     """
@@ -60,6 +61,7 @@ class Field(_Property["T"]):
     member: str
     since: str
     unset: Mapping[Any, None] | None
+    is_text: bool
     path: int | None
 
     def __init__(  # noqa: PLR0913 - what there is to know of an attribute
@@ -72,11 +74,13 @@ class Field(_Property["T"]):
         unit: str = "",
         since: str = "",
         unset: Mapping[Any, None] | None = None,
+        is_text: bool = False,
         path: int | None = None,
     ) -> None:
         """See the class."""
         self.annotation = annotation
         self.unset = unset
+        self.is_text = is_text
         self.path = path
         self.unit = unit
         self.member = member
@@ -247,6 +251,7 @@ class Struct:
             annotation="str | None",
             member=member,
             since=since,
+            is_text=True,
         )
         return field
 

@@ -113,10 +113,9 @@ class _Table:
     def _indexed(self) -> dict[str, dict[int, Job | int]]:
         if self.snapshot is None:
             return {}
-        array = self._array
-        count = self.snapshot.message.record_count
-        jobs: dict[int, Job | int] = {array[i].job_id: i for i in range(count)}
-        if len(jobs) < count:
+        ids = _columns.Records(Job, self.snapshot, None).values(Job.fields["id"])
+        jobs: dict[int, Job | int] = dict(zip(ids, range(len(ids))))
+        if len(jobs) < len(ids):
             self.whole = False
         return {self.snapshot.cluster or "": jobs}
 

@@ -52,6 +52,11 @@ GOALS = {
     "threads-4": None,
     "bare-4": None,
     "raw": None,
+    "differing-columns-12": None,
+    "differing-view": None,
+    "differing-dicts": None,
+    "differing-frame": None,
+    "differing-arrow": None,
     **dict.fromkeys(
         (
             *("pypy-load", "pypy-memory", "pypy-reload", "pypy-raw-12", "pypy-columns-12"),
@@ -158,6 +163,7 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
         assert (unmeasured["measured"], unmeasured["holds"]) == (False, False)
         assert "pyperf" in unmeasured["why"]
     modules = {"frame": "pandas", "arrow": "pyarrow"}
+    modules.update({f"differing-{key}": module for key, module in modules.items()})
     modules.update(dict.fromkeys(("pyslurm", "pyslurm-reload", "pyslurm-dicts"), "pyslurm"))
     for key, module in modules.items():
         if importlib.util.find_spec(module) is None:
