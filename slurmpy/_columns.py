@@ -337,10 +337,11 @@ class Records:
 
         if field.unset is not None:
             data = self._numpy(field.member)
-            unset = np.zeros(len(self), dtype=bool)
+            unset, found = np.zeros((2, len(self)), dtype=bool)
             for mark in field.unset:
                 if _can_have(data.dtype, mark):
-                    unset |= data == mark
+                    # In one array for all marks: PyPy keeps what is thrown away for long.
+                    unset |= np.equal(data, mark, out=found)
             return typed(data, unset, field)
         codes, values = self.encoded(field)
         which = None if codes is None else self.codes(codes)
@@ -458,7 +459,7 @@ def typed(data: Array, unset: Array | None, field: Field[Any]) -> Array:
         if unset is None or not field.annotation.endswith("None"):
             return data
         return np.ma.MaskedArray(data, unset, keep_mask=False)
-    moments = data.astype(np.int64)
+    moments = data.astype(np.int64, copy=False)
     if unset is not None:
         moments[unset] = np.iinfo(np.int64).min
     return moments.view(letter if letter.startswith("M") else f"m8[{letter}]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import operator
 import os
 import threading
@@ -153,13 +152,9 @@ class _Table:
         """Cluster, and its jobs or their places, of all clusters at one moment."""
         return list(self.clusters.copy().items())
 
-    def pairs(self) -> list[tuple[str, int, Job | int]]:
-        """Cluster, id, and the job or its place, of all jobs at one moment."""
-        return [
-            (cluster, job_id, entry)
-            for cluster, jobs in self.each()
-            for job_id, entry in jobs.copy().items()
-        ]
+    def groups(self) -> list[tuple[str, dict[int, Job | int]]]:
+        """The same, in dicts that are the caller's."""
+        return [(cluster, jobs.copy()) for cluster, jobs in self.each()]
 
     def entries(self) -> Iterator[tuple[str, int]]:
         """Cluster and id of every job."""
@@ -168,14 +163,14 @@ class _Table:
                 yield cluster, job_id
 
     def chosen(
-        self, pairs: Sequence[tuple[str, int, Job | int]] | None = None
+        self, groups: Sequence[tuple[str, dict[int, Job | int]]] | None = None
     ) -> list[int | tuple[Any, Any]] | None:
         """The place of each job in the message, or pointer and owner where it is of another.
 
         None where they are the message's, all and in order.
 
         Args:
-            pairs: Which jobs; None for all.
+            groups: Which jobs; None for all.
         """
         # A job that was loaded again by itself is in a message of its own.
         again = {
@@ -183,11 +178,12 @@ class _Table:
             for place, job in self._made.copy().items()
             if job._record[1] is not self.snapshot
         }
-        if not again and self.whole and (pairs is None or len(pairs) == len(self)):
+        if not again and self.whole and (groups is None or _count(groups) == len(self)):
             return None
         return [
             entry._record if isinstance(entry, Job) else again.get(entry, entry)
-            for _, _, entry in (self.pairs() if pairs is None else pairs)
+            for _, jobs in (self.groups() if groups is None else groups)
+            for entry in jobs.values()
         ]
 
     def names(self) -> list[str]:
@@ -268,23 +264,24 @@ class _Table:
         lent = _lent(job)
         borrower.add(cluster or _local(), lent, lent=lent is not job)
 
-    def copy(self, pairs: Iterable[tuple[str, int, Job | int]]) -> _Table:
-        """Another table over the same message, with some of the jobs."""
+    def copy(self, groups: Iterable[tuple[str, dict[int, Job | int]]]) -> _Table:
+        """Another table over the same message, with some of the jobs, whose dicts it takes."""
         table = _Table(self.snapshot)
         table._steps = self._steps
         clusters = table._index.setdefault(None, {})
-        for cluster, job_id, entry in pairs:
-            jobs = clusters.setdefault(cluster, {})
-            if isinstance(entry, int):
-                jobs[job_id] = entry
-                made = self._made.get(entry)
-                if made is not None:
+        for cluster, jobs in groups:
+            if jobs:
+                clusters[cluster] = jobs
+            for place, made in self._made.copy().items():
+                entry = jobs.get(made._id)
+                if isinstance(entry, int) and entry == place:
                     # What it knows of itself: its statistics, and what it has loaded again.
-                    table._made[entry] = _lent(made)
-            elif self.owns(entry):
-                self.lend(cluster, entry, table)
-            else:
-                jobs[job_id] = entry
+                    table._made[place] = _lent(made)
+            for job_id, entry in jobs.items() if self._lent else ():
+                if id(entry) in self._lent and isinstance(entry, Job):
+                    jobs[job_id] = lent = _lent(entry)
+                    if lent is not entry:
+                        table._lent[id(lent)] = lent
         table.changed = self.changed
         table.whole = self.whole and len(table) == len(self)
         return table
@@ -298,6 +295,11 @@ class _Table:
         for jobs in (self._made, self._lent):
             for job in jobs.copy().values():
                 close(job)
+
+
+def _count(groups: Iterable[tuple[str, dict[int, Job | int]]]) -> int:
+    """How many jobs there are."""
+    return sum(len(jobs) for _, jobs in groups)
 
 
 def _lent(job: Job) -> Job:
@@ -1136,7 +1138,7 @@ class Jobs:
             True
         """
         table = self._open()
-        jobs = self._with(table.copy(table.pairs()))
+        jobs = self._with(table.copy(table.groups()))
         jobs.frozen, jobs._kept, jobs._stats = self.frozen, self._kept, self._stats
         return jobs
 
@@ -1346,17 +1348,23 @@ class Jobs:
             raise TypeError(msg)
         conditions = _attributes.conditions(attributes, user)
         table = self._open()
-        pairs = table.pairs()
+        groups = table.groups()
         if conditions:
-            records = self._records((), table, pairs)
-            keep = _attributes.matching(records, conditions)
-            pairs = list(itertools.compress(pairs, keep))
-        found = self._selection(table.copy(pairs))
+            records = self._records((), table, groups)
+            keep = iter(_attributes.matching(records, conditions))
+            groups = [
+                (cluster, {number: it for number, it in jobs.items() if next(keep)})
+                for cluster, jobs in groups
+            ]
+        found = self._selection(table.copy(groups))
         if where is None:
             return found
         table = found._open()
-        pairs = [pair for pair in table.pairs() if where(table.job(pair[2]))]
-        return self._selection(table.copy(pairs))
+        groups = [
+            (cluster, {number: it for number, it in jobs.items() if where(table.job(it))})
+            for cluster, jobs in table.groups()
+        ]
+        return self._selection(table.copy(groups))
 
     def _selection(self, table: _Table) -> Jobs:
         """A collection that keeps to its jobs."""
@@ -1493,18 +1501,18 @@ class Jobs:
         self,
         fields: Iterable[Field[Any]] = (),
         table: _Table | None = None,
-        pairs: Sequence[tuple[str, int, Job | int]] | None = None,
+        groups: Sequence[tuple[str, dict[int, Job | int]]] | None = None,
     ) -> _columns.Records:
         """The records of all jobs, or of some, for what takes them at once.
 
         Args:
             fields: The attributes that will be read, where these are many.
             table: Whose jobs; None for the collection's.
-            pairs: Which of them; None for all.
+            groups: Which of them; None for all.
         """
         if table is None:
             table = self._open()
-        return _columns.Records(Job, table.snapshot, table.chosen(pairs), fields)
+        return _columns.Records(Job, table.snapshot, table.chosen(groups), fields)
 
     def to_dict(
         self, *, multi_cluster: bool = False, fields: Iterable[str] | None = None
@@ -1538,17 +1546,16 @@ class Jobs:
     ) -> dict[Any, dict[Any, Any]]:
         """As `to_dict`."""
         table = self._open()
-        pairs = table.pairs()
+        groups = table.groups()
         try:
             wanted = _attributes.fields(fields, method)
-            rows = _columns.dicts(self._records(wanted, table, pairs), wanted)
+            rows = _columns.dicts(self._records(wanted, table, groups), wanted)
         except NotLoaded:
             if fields is not None:
                 raise
-            rows = [table.job(entry).to_dict() for _, _, entry in pairs]
-        clusters: dict[str, dict[int, Any]] = {}
-        for (cluster, job_id, _), row in zip(pairs, rows):
-            clusters.setdefault(cluster, {})[job_id] = row
+            rows = [table.job(it).to_dict() for _, jobs in groups for it in jobs.values()]
+        each = iter(rows)
+        clusters = {cluster: dict(zip(jobs, each)) for cluster, jobs in groups if jobs}
         if multi_cluster:
             return clusters
         merged = {job_id: job for jobs in clusters.values() for job_id, job in jobs.items()}

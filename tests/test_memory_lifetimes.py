@@ -289,7 +289,7 @@ def test_a_closed_collection_lends_nothing(crowd: Crowd) -> None:
     assert table
     jobs.close()
     with pytest.raises(slurmpy.ClosedError):
-        table.copy(table.pairs())
+        table.copy(table.groups())
     with pytest.raises(slurmpy.ClosedError):
         table.lend("", kept, Jobs()._open())
 
