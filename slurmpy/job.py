@@ -524,10 +524,12 @@ class Job(Record):
         "array_max_tasks", "How many tasks of the array may run at once.", zero=False
     )
 
-    array_task_id = _job.number(
-        "array_task_id",
-        "Number of the task; None where this is no array, or the record of its waiting tasks.",
-    )
+    @_job.computed("array_task_id, array_job_id")
+    def array_task_id(self) -> int | None:
+        """Number of the task; None where this is no array, or the record of its waiting tasks."""
+        ptr, _owner = self._record
+        task: int = ptr.array_task_id
+        return None if not ptr.array_job_id or task in (lib.NO_VAL, lib.INFINITE) else task
 
     @_job.computed("array_bitmap, array_max_tasks, array_task_str")
     def array_tasks_waiting(self) -> str | None:
