@@ -97,7 +97,7 @@ ROWS: tuple[Row, ...] = (
 )
 
 #: What is taken out of jobs of which no two are alike, too. The goals are for others.
-_OF_BOTH_KINDS = ("columns-12", "view", "dicts", "frame", "arrow")
+_OF_BOTH_KINDS = ("raw-12", "columns-12", "view", "dicts", "frame", "arrow", "filter")
 OF_DIFFERING = tuple(f"differing-{key}" for key in _OF_BOTH_KINDS)
 ROWS += tuple(
     replace(row, key=f"differing-{row.key}", ours=f"{row.ours}, all jobs differ", goal=None)

@@ -3,7 +3,7 @@
 All that makes this fast is here, and comes down to two things. A number that is its member as it
 is, but for the marks of what is not set, is read from the whole message in one step. Whatever there
 is more to, records that are the same in the members that an attribute comes of have the same value:
-C finds those (``cdefs/columns.c``), and the attribute is read once for each.
+C finds those (``cdefs/columns.c``), and the attribute is read once for each, or all texts at once.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Records:
         names = field.member.split(", ")
         if self._same.issuperset(names):
             codes = ffi.new("uint32_t[]", self._count)
-            firsts = [next(it for it in range(self._count) if it not in self._others)]
+            firsts = [self._first()]
         else:
             codes, firsts = self._distinct(names)
         values = self._texts(field.member, firsts) if field.is_text else self._read(field, firsts)
@@ -168,6 +168,10 @@ class Records:
             record._record = self._others.get(number) or self._own(number)
             values.append(get(record))
         return values
+
+    def _first(self) -> int:
+        """The number of the first that is of the message."""
+        return next(number for number in range(self._count) if number not in self._others)
 
     def _own(self, number: int) -> tuple[Any, Any]:
         """Pointer and owner of one of the message."""
@@ -210,8 +214,14 @@ class Records:
         """A member of each record, in an array of NumPy's."""
         import numpy as np
 
-        values = ffi.buffer(self._values(member))
-        return np.frombuffer(values, _letter(self._members[member].type))
+        letter = _letter(self._members[member].type)
+        if member not in self._same:
+            return np.frombuffer(ffi.buffer(self._values(member)), letter)
+        record, _owner = self._own(self._first())
+        array = np.full(self._count, getattr(record, member), letter)
+        for number, (ptr, _owner) in self._others.items():
+            array[number] = getattr(ptr, member)
+        return array
 
     def _distinct(self, names: Sequence[str]) -> tuple[Any, list[int]]:
         """Which records of the message are the same in some members.
@@ -259,10 +269,10 @@ class Records:
     def _texts(self, member: str, numbers: list[int]) -> list[Any]:
         """A text of some of the records of the message, by their numbers here."""
         length = ffi.new("size_t *")
-        offset, numbers = self._members[member].offset, ffi.new("uint32_t[]", numbers)
+        offset, which = self._members[member].offset, ffi.new("uint32_t[]", numbers)
         return _split(
             lib.slurmpy_texts(
-                self._array, self._size, self._places, numbers, len(numbers), offset, length
+                self._array, self._size, self._places, which, len(which), offset, length
             ),
             length,
         )
@@ -337,7 +347,8 @@ class Records:
 
         if field.unset is not None:
             data = self._numpy(field.member)
-            unset, found = np.zeros((2, len(self)), dtype=bool)
+            unset = np.zeros(len(self), dtype=bool)
+            found = np.empty_like(unset)
             for mark in field.unset:
                 if _can_have(data.dtype, mark):
                     # In one array for all marks: PyPy keeps what is thrown away for long.
@@ -376,6 +387,8 @@ def _split(made: Any, length: Any) -> list[Any]:
         raise MemoryError
     # Decoded in one go, which takes a tenth of the time that they take one by one.
     whole: str = ffi.buffer(texts, length[0])[:].decode("utf-8", "surrogateescape")
+    # At once: PyPy does not know how much there is to free.
+    ffi.release(texts)
     return [text or None for text in whole.split("\0")[:-1]]
 
 

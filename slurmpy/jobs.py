@@ -170,7 +170,7 @@ class _Table:
         None where they are the message's, all and in order.
 
         Args:
-            groups: Which jobs; None for all.
+            groups: All jobs, as `groups` has given them before; None for those that there are now.
         """
         # A job that was loaded again by itself is in a message of its own.
         again = {
@@ -178,7 +178,8 @@ class _Table:
             for place, job in self._made.copy().items()
             if job._record[1] is not self.snapshot
         }
-        if not again and self.whole and (groups is None or _count(groups) == len(self)):
+        # It is false before any job comes or goes, so that the groups are all of the message here.
+        if not again and self.whole:
             return None
         return [
             entry._record if isinstance(entry, Job) else again.get(entry, entry)
@@ -269,21 +270,24 @@ class _Table:
         table = _Table(self.snapshot)
         table._steps = self._steps
         clusters = table._index.setdefault(None, {})
+        made = {job._id: (place, job) for place, job in self._made.copy().items()}
         for cluster, jobs in groups:
             if jobs:
                 clusters[cluster] = jobs
-            for place, made in self._made.copy().items():
-                entry = jobs.get(made._id)
-                if isinstance(entry, int) and entry == place:
+            for job_id in made.keys() & jobs.keys() if made else ():
+                place, job = made[job_id]
+                if jobs[job_id] == place:
                     # What it knows of itself: its statistics, and what it has loaded again.
-                    table._made[place] = _lent(made)
+                    table._made[place] = _lent(job)
             for job_id, entry in jobs.items() if self._lent else ():
                 if id(entry) in self._lent and isinstance(entry, Job):
                     jobs[job_id] = lent = _lent(entry)
                     if lent is not entry:
                         table._lent[id(lent)] = lent
         table.changed = self.changed
-        table.whole = self.whole and len(table) == len(self)
+        # Not compared with how many this one has, which another thread may change.
+        count = self.snapshot.message.record_count if self.snapshot else None
+        table.whole = self.whole and len(table) == count
         return table
 
     def close(self) -> None:
@@ -295,11 +299,6 @@ class _Table:
         for jobs in (self._made, self._lent):
             for job in jobs.copy().values():
                 close(job)
-
-
-def _count(groups: Iterable[tuple[str, dict[int, Job | int]]]) -> int:
-    """How many jobs there are."""
-    return sum(len(jobs) for _, jobs in groups)
 
 
 def _lent(job: Job) -> Job:
@@ -1506,9 +1505,9 @@ class Jobs:
         """The records of all jobs, or of some, for what takes them at once.
 
         Args:
-            fields: The attributes that will be read, where these are many.
+            fields: The attributes that will be read.
             table: Whose jobs; None for the collection's.
-            groups: Which of them; None for all.
+            groups: All of them at one moment; None for now.
         """
         if table is None:
             table = self._open()

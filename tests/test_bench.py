@@ -52,11 +52,13 @@ GOALS = {
     "threads-4": None,
     "bare-4": None,
     "raw": None,
+    "differing-raw-12": None,
     "differing-columns-12": None,
     "differing-view": None,
     "differing-dicts": None,
     "differing-frame": None,
     "differing-arrow": None,
+    "differing-filter": None,
     **dict.fromkeys(
         (
             *("pypy-load", "pypy-memory", "pypy-reload", "pypy-raw-12", "pypy-columns-12"),

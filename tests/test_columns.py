@@ -222,6 +222,20 @@ def test_a_column_has_the_values_of_the_attribute(name: str) -> None:
     assert kept
 
 
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_many_columns_are_the_single_ones(count: int) -> None:
+    """Where many are asked for, those that all jobs have the same are found before."""
+    jobs, kept = several()
+    few = jobs.filter(id=list(range(1, 1 + count)))
+    for _ in range(2):
+        for name, column in few.columns(list(FIELDS)).items():
+            single = few.columns(name)[name]
+            assert (column.dtype, column.tolist()) == (single.dtype, single.tolist())
+        # The same with one of another message.
+        few.add(copy.copy(jobs[400]))
+    assert kept
+
+
 def test_columns_are_the_callers_own(held: list[int]) -> None:
     jobs = Jobs.load()
     names = ("id", "submit_time", "time_limit", "state", "nice")

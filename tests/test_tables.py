@@ -497,6 +497,26 @@ def test_more_seconds_than_64_bits_have() -> None:
     assert kept
 
 
+def test_texts_that_all_differ() -> None:
+    """They are put together in C, in memory that grows, and taken apart in Python."""
+    jobs, kept = several()
+    records = [job._record[0] for job in jobs.values()]
+    before = [record.comment for record in records]
+    texts = [b"x" * 10_000, b"", b"\xc3", *(b"the comment of %d" % n for n in range(3, 400))]
+    memory = [ffi.new("char[]", text) for text in texts]
+    try:
+        for record, text in zip(records, memory):
+            record.comment = text
+        expected = [job.comment for job in jobs.values()]
+        assert expected[:3] == ["x" * 10_000, None, "\udcc3"]
+        assert jobs.to_lists(["comment"])["comment"] == expected
+        assert list(jobs.filter(comment=expected[-1])) == [400]
+    finally:
+        for record, text in zip(records, before):
+            record.comment = text
+    assert kept
+
+
 def check_large(jobs: Jobs) -> None:
     expected = [job.memory_per_gpu for job in jobs.values()]
     assert expected[0] is None or expected[0] >= 2**63

@@ -122,7 +122,7 @@ def valgrind(report: Path, program: Path, *args: str, env: dict[str, str]) -> li
         "--num-callers=40",
         "--error-limit=no",
         "--trace-children=no",
-        # Valgrind runs one thread at a time, and may never run one that waits while others are busy.
+        # Of threads, valgrind runs one at a time, and may never run one while others are busy.
         "--fair-sched=try",
         # The child in which a configuration is tried: what it does is done here afterwards.
         "--child-silent-after-fork=yes",
