@@ -187,13 +187,23 @@ static int64_t slurmpy_distinct(const void *records, size_t size, const uint32_t
 	return i ? (int64_t) found : -1;
 }
 
+/* More room for what is there; NULL, and nothing is there any more, where there is no memory. */
+static char *slurmpy_larger(char *texts, size_t room)
+{
+	char *larger = realloc(texts, room);
+
+	if (!larger)
+		free(texts);
+	return larger;
+}
+
 /* A text of some records, each with the 0 at its end, one after the other; empty for one that is not
  * set. To be freed; NULL where there is no memory. */
 static char *slurmpy_texts(const void *records, size_t size, const uint32_t *places,
 			   const uint32_t *numbers, uint32_t count, size_t offset, size_t *length)
 {
 	size_t room = 4096, used = 0, more;
-	char *texts = malloc(room), *larger;
+	char *texts = malloc(room);
 	const char *text;
 	uint32_t i;
 
@@ -205,10 +215,7 @@ static char *slurmpy_texts(const void *records, size_t size, const uint32_t *pla
 		more = strlen(text) + 1;
 		if (room - used < more) {
 			room = room * 2 + more;
-			larger = realloc(texts, room);
-			if (!larger)
-				free(texts);
-			texts = larger;
+			texts = slurmpy_larger(texts, room);
 		}
 		if (texts)
 			memcpy(texts + used, text, more);
@@ -225,7 +232,7 @@ static char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *pl
 			   uint32_t count, size_t *length)
 {
 	size_t room = 65536, used = 0, longest = 4096, size;
-	char *texts = malloc(room), *larger;
+	char *texts = malloc(room);
 	uint32_t i = 0;
 
 	while (texts && i < count) {
@@ -234,10 +241,7 @@ static char *slurmpy_paths(int which, slurm_job_info_t *jobs, const uint32_t *pl
 
 		if (room - used < longest) {
 			room = room * 2 + longest;
-			larger = realloc(texts, room);
-			if (!larger)
-				free(texts);
-			texts = larger;
+			texts = slurmpy_larger(texts, room);
 			continue;
 		}
 		if (job)
