@@ -860,7 +860,7 @@ def test_without_a_sampler(
 # Energy has a plugin for machines of Cray, which reads files. Here they are made up, in /sys as
 # this process alone sees it: 25 joules more every half a second.
 ENERGY = """
-import json, os, pathlib, threading, time
+import json, os, pathlib, sys, threading, time
 import slurmpy
 from slurmpy import Job, JobSteps
 from slurmpy.testing import LocalCluster
@@ -882,12 +882,17 @@ def consume():
 threading.Thread(target=consume, daemon=True).start()
 lines = "AcctGatherEnergyType=acct_gather_energy/pm_counters\\nAcctGatherNodeFreq=1"
 with LocalCluster(nodes=2, cpus=4, extra_conf=lines) as cluster:
-    command = ("sbatch", "--parsable", "--output=/dev/null", "--nodes=2", "--mem=10")
-    job = Job(int(cluster.run(*command, "--wrap", "srun sleep 600; true")))
+    words = folder / "words"
+    words.touch()
+    command = ("sbatch", "--parsable", f"--output={words}", "--nodes=2", "--mem=10")
+    job = Job(int(cluster.run(*command, "--wrap", "srun --verbose sleep 600; true")))
     columns = ("--noconvert", "--parsable2", "--noheader", "--format=JobID,ConsumedEnergyRaw")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     before, energy = "", 0
-    while time.monotonic() < deadline:
+    while True:
+        if time.monotonic() > deadline:
+            squeue = cluster.run("squeue", "--steps") + cluster.run("squeue")
+            sys.exit(f"{before}{energy}\\n{squeue}{words.read_text()}")
         before = cluster.run("sstat", "--allsteps", *columns, f"--jobs={job.id}")
         energy = job.load_stats().consumed_energy
         after = cluster.run("sstat", "--allsteps", *columns, f"--jobs={job.id}")
