@@ -113,7 +113,7 @@ class _Table:
         if self.snapshot is None:
             return {}
         ids = _columns.Records(Job, self.snapshot, None).values(Job.fields["id"])
-        jobs: dict[int, Job | int] = dict(zip(ids, range(len(ids))))
+        jobs: dict[int, Job | int] = {job_id: place for place, job_id in enumerate(ids)}
         if len(jobs) < len(ids):
             self.whole = False
         return {self.snapshot.cluster or "": jobs}
