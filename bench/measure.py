@@ -6,8 +6,9 @@ taken out of a load, with ``tools`` the same against Slurm's commands, with ``py
 binding, with ``attributes`` one attribute of one job; ``python bench/measure.py memory 100000
 ours`` the memory after a load, or after the C call with another last word; and ``python
 bench/measure.py stats 200 15`` live statistics of 200 running steps. ``python bench/measure.py
-submit 20000 differing`` submits jobs of which no two are alike. What is compared is measured
-in turns, so that whatever else the machine does meets both sides alike.
+submit 20000 differing`` submits jobs of which no two are alike. ``python bench/measure.py profile
+100000 5`` says what of the tables' time is new memory and PyPy's garbage collector. What is
+compared is measured in turns, so that whatever else the machine does meets both sides alike.
 pyperf, which measures one benchmark to its end before the next, cannot do that; it measures the
 start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
 """
@@ -20,6 +21,7 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import shlex
 import subprocess
 import sys
@@ -89,6 +91,9 @@ SQUEUE = ("squeue", "--noheader", "--array", "--format=%i|%P|%j|%u|%t|%M|%D|%R")
 #: How often Slurm's commands are asked for all jobs, and for all of them as JSON, which takes long.
 COMMANDS = 5
 LONG = 1
+
+#: What a profile has.
+FIGURES = ("seconds", "page faults", "minor collections", "major collections")
 
 #: Two measurements a round: ours, and what it is compared with.
 Pairs = dict[str, tuple[list[float], list[float]]]
@@ -429,11 +434,16 @@ def takes(jobs: slurmpy.Jobs) -> dict[str, Callable[[], object]]:
     return found
 
 
-def timed(action: Callable[[], object]) -> float:
-    """How long something takes; to free what it gives, or what was there before, is not counted."""
+def tidy() -> None:
+    """Frees what is no longer needed, and gives it back to the system."""
     collect()
     # The C library merges what the C call's answer has left when the next one asks for much: 50 ms.
     ctypes.CDLL(None).malloc_trim(0)
+
+
+def timed(action: Callable[[], object]) -> float:
+    """How long something takes; to free what it gives, or what was there before, is not counted."""
+    tidy()
     start = perf_counter()
     found = action()
     seconds = perf_counter() - start
@@ -464,6 +474,51 @@ def tables(jobs: int, rounds: int) -> Pairs:
                 pair[1].append(bare.time())
                 pair[0].append(timed(action))
     return pairs
+
+
+class Collector:
+    """What PyPy's garbage collector says of itself, in seconds."""
+
+    def __init__(self) -> None:
+        self.minor = self.major = 0.0
+        if PYPY:
+            gc.hooks.set(self)  # type: ignore[attr-defined]  # CPython has none
+
+    def on_gc_minor(self, stats: Any) -> None:  # noqa: ANN401 - PyPy's
+        """Minor collections that have come to their end."""
+        self.minor += stats.duration
+
+    def on_gc_collect_step(self, stats: Any) -> None:  # noqa: ANN401 - PyPy's
+        """Steps of major ones."""
+        self.major += stats.duration
+
+    def on_gc_collect(self, stats: object) -> None:
+        """Major ones that have come to their end: their steps are counted."""
+
+
+def profile(jobs: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Where the time goes that is neither Python's nor C's: new memory, and PyPy's collector."""
+    found: dict[str, dict[str, list[float]]] = {}
+    collector = Collector()
+    with slurmpy.Jobs.load() as collection:
+        expect(len(collection), jobs)
+        for key, action in takes(collection).items():
+            warm_up(action)
+            figures: dict[str, list[float]] = {}
+            for _ in range(rounds):
+                tidy()
+                collector.minor = collector.major = 0.0
+                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                start = perf_counter()
+                values = action()
+                seconds = perf_counter() - start
+                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+                measured = (seconds, faults, collector.minor, collector.major)
+                for name, figure in zip(FIGURES, measured):
+                    figures.setdefault(name, []).append(figure)
+                del values
+            found[key] = figures
+    return found
 
 
 def pyslurm(jobs: int, rounds: int) -> Pairs:
@@ -550,6 +605,8 @@ def main(kind: str, jobs: str, detail: str) -> None:
         found = threads(int(jobs), int(detail))
     elif kind == "tables":
         found = tables(int(jobs), int(detail))
+    elif kind == "profile":
+        found = profile(int(jobs), int(detail))
     elif kind == "pyslurm":
         found = pyslurm(int(jobs), int(detail))
     elif kind == "tools":

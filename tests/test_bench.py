@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import slurmpy
+from slurmpy import Jobs
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from slurmpy.testing import LocalCluster
 
 BENCH = Path(__file__).parent.parent / "bench"
 
@@ -145,6 +148,31 @@ def test_what_cannot_be_is_said_before_anything_is_measured(option: str, said: s
     )
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.once
+def test_a_profile_has_memory_and_collections(slurm_cluster: LocalCluster) -> None:
+    slurm_cluster.run("sbatch", "--hold", "--output=/dev/null", "--wrap=:")
+    jobs = len(Jobs.load())
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "measure.py"), "profile", str(jobs), "2"],
+        env={**slurm_cluster.env, "PYTHONPATH": str(Path(slurmpy.__file__).parent.parent)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {"dicts", "view", "filter"} <= set(found)
+    for figures in found.values():
+        assert list(figures) == [
+            *("seconds", "page faults", "minor collections", "major collections")
+        ]
+        assert {len(values) for values in figures.values()} == {2}
+        assert min(figures["seconds"]) > 0
+        # CPython's collector says nothing.
+        assert set(figures["major collections"]) == {0.0}
+    slurm_cluster.cancel_all()
 
 
 @pytest.mark.once
