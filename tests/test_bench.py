@@ -170,8 +170,8 @@ def test_a_profile_has_memory_and_collections(slurm_cluster: LocalCluster) -> No
         ]
         assert {len(values) for values in figures.values()} == {2}
         assert min(figures["seconds"]) > 0
-        # CPython's collector says nothing.
-        assert set(figures["major collections"]) == {0.0}
+        if sys.implementation.name == "cpython":
+            assert set(figures["major collections"]) == {0.0}
     slurm_cluster.cancel_all()
 
 
