@@ -112,9 +112,10 @@ class _Table:
     def _indexed(self) -> dict[str, dict[int, Job | int]]:
         if self.snapshot is None:
             return {}
-        ids = _columns.Records(Job, self.snapshot, None).values(Job.fields["id"])
-        jobs: dict[int, Job | int] = {job_id: place for place, job_id in enumerate(ids)}
-        if len(jobs) < len(ids):
+        array = self._array
+        count = self.snapshot.message.record_count
+        jobs: dict[int, Job | int] = {array[i].job_id: i for i in range(count)}
+        if len(jobs) < count:
             self.whole = False
         return {self.snapshot.cluster or "": jobs}
 

@@ -178,12 +178,7 @@ def used():
     for _ in range(3):
         gc.collect()
     info = libc.mallinfo2()
-    own = 0
-    if sys.implementation.name == "pypy":
-        # Its collector gets its arenas from malloc(), half a megabyte at a time; CPython's do not
-        # come from there. Memory of ffi.new() and of Slurm's library is no part of it.
-        own = gc.get_stats()._s.total_allocated_memory
-    return info.uordblks + info.hblkhd - own
+    return info.uordblks + info.hblkhd
 
 def stop_compiling():
     if sys.implementation.name == "pypy":
@@ -195,7 +190,7 @@ def stop_compiling():
 
 @pytest.fixture(scope="session")
 def used() -> str:
-    """The code of ``used``: how many bytes malloc() has given to C in a process.
+    """The code of ``used``: how many bytes malloc() has given away in a process.
 
     And of ``stop_compiling``, as what PyPy compiles takes memory too.
     """
