@@ -975,15 +975,12 @@ stop_compiling()
 if sys.implementation.name == "pypy":
     # Which starts threads, of which PyPy keeps much for long: test_soak has more rounds of it.
     del rounds["stats"]
-growth = {}
+grown = {}
 for name, action in rounds.items():
     for _ in range(20):
         action()
-    start = used()
-    for _ in range(100):
-        action()
-    growth[name] = (used() - start) / 100
-print(json.dumps(growth))
+    grown[name] = growth(action, 100)
+print(json.dumps(grown))
 """
 
 

@@ -1805,10 +1805,7 @@ grown = {}
 for name, way in ways.items():
     for _ in range(20):
         way()
-    before = used()
-    for _ in range(40):
-        way()
-    grown[name] = (used() - before) / 40
+    grown[name] = growth(way, 40)
 print(json.dumps(grown))
 """
 
