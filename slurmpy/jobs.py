@@ -1338,7 +1338,7 @@ class Jobs:
         Example:
             >>> import slurmpy
             >>> jobs = slurmpy.Jobs.load()
-            >>> list(jobs.filter(state="RUNNING", partition=["debug", "long"])) == [job_id]
+            >>> job_id in jobs.filter(state="RUNNING", partition=["debug", "long"])
             True
             >>> len(jobs.filter(where=lambda job: job.cpus > 1000))
             0
