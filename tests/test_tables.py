@@ -19,6 +19,7 @@ from records import FIELDS, several
 import slurmpy
 from slurmpy import Job, Jobs
 from slurmpy._ffi import MAJOR, ffi
+from slurmpy.jobs import _Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -304,6 +305,27 @@ def test_a_selection_is_on_the_same_memory() -> None:
     assert list(again) == [number]
     with pytest.raises(slurmpy.ClosedError):
         found.filter()
+
+
+def test_a_selection_beside_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that goes while it is counted, as in another thread, makes it no whole message."""
+    jobs, kept = several()
+    table, count = jobs._open(), _Table.__len__
+    groups = table.groups()
+
+    def meanwhile(self: _Table) -> int:
+        if self is table and 400 in table.clusters["here"]:
+            table.take(table.clusters["here"], 400)
+        return count(self)
+
+    monkeypatch.setattr(_Table, "__len__", meanwhile)
+    # What filter() leaves out.
+    del groups[0][1][5]
+    selection = jobs._selection(table.copy(groups))
+    ids = list(selection)
+    assert selection.to_lists(["id"])["id"] == ids
+    assert 5 not in ids
+    assert kept
 
 
 def test_a_selection_keeps_to_its_jobs(cluster: LocalCluster) -> None:
