@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 #: What was taken out of a load, to the number of jobs, to the ratio.
-Ratios = dict[str, dict[int, float]]
+BySize = dict[str, dict[int, Samples]]
 
 HERE = Path(__file__).resolve().parent
 
@@ -323,34 +323,36 @@ def of_differing(jobs: int, rounds: int) -> dict[str, Samples]:
     return {f"differing-{key}": pairs for key, pairs in found.items()}
 
 
-def growth(found: Mapping[int, Mapping[str, Samples | str]]) -> tuple[Samples | str, Ratios]:
-    """How the cost of loads, and of what is taken out of them, grows with the number of jobs.
-
-    It is compared in C calls with as many jobs: the median of the ratios of the rounds.
+def by_size(found: Mapping[int, Mapping[str, Samples | str]]) -> BySize:
+    """Loads, and what is taken out of them, each with every number of jobs there was.
 
     Args:
         found: The number of jobs to what was measured with so many.
+    """
+    rows: BySize = {}
+    for jobs, here in sorted(found.items()):
+        for key in GROWING:
+            samples = here.get(key)
+            if isinstance(samples, Samples):
+                rows.setdefault(key, {})[jobs] = samples
+    return rows
+
+
+def growth(rows: BySize) -> Samples | str:
+    """The ratio to a load of what grows most with the number of jobs, with more and with fewer.
 
     Returns:
-        The ratio of what grows most, with more jobs and with fewer, or why there is none; and all.
+        The two, or why there are none.
     """
-    ratios: Ratios = {}
-    for jobs, rows in sorted(found.items()):
-        for key in GROWING:
-            pair = rows.get(key)
-            if isinstance(pair, Samples):
-                ratios.setdefault(key, {})[jobs] = statistics.median(
-                    ours / other for ours, other in zip(*pair)
-                )
     steps = [
-        (more / fewer, more, fewer)
-        for by_size in ratios.values()
-        for fewer, more in itertools.combinations(by_size.values(), 2)
+        (more.ratio / fewer.ratio, more.ratio, fewer.ratio)
+        for row in rows.values()
+        for fewer, more in itertools.combinations(row.values(), 2)
     ]
     if not steps:
-        return "nothing was measured with two numbers of jobs", ratios
+        return "nothing was measured with two numbers of jobs"
     _, more, fewer = max(steps)
-    return Samples([more], [fewer]), ratios
+    return Samples([more], [fewer])
 
 
 def about(cluster: LocalCluster) -> dict[str, dict[str, str]]:
@@ -453,8 +455,8 @@ def main() -> int:
         facts = about(cluster)
         found = Bench(cluster.env, options.jobs, options.rounds).of_records(options.pypy)
     sizes = {options.jobs: found, **of_other_sizes(options.jobs, options.rounds)}
-    grown, ratios = growth(sizes)
-    found["growth"] = grown
+    rows_by_size = by_size(sizes)
+    found["growth"] = growth(rows_by_size)
     found.update(
         measured(lambda: of_differing(options.jobs, options.rounds), *OF_DIFFERING),
     )
@@ -465,11 +467,15 @@ def main() -> int:
     counts = {"jobs": options.jobs, "steps": options.steps, "rounds": options.rounds}
     shown = {name: ", ".join(f"{k} {v}" for k, v in fact.items()) for name, fact in facts.items()}
     print(table(results, {"date": date, **shown, **counts}))
-    print(growth_table(ratios))
+    print(growth_table(rows_by_size))
     if options.json:
         rows = [result.to_dict() for result in results]
+        grown = {
+            key: {jobs: {"ratio": it.ratio, "values": it._asdict()} for jobs, it in row.items()}
+            for key, row in rows_by_size.items()
+        }
         text = json.dumps(
-            {"date": date, **facts, **counts, "rows": rows, "growth": ratios}, indent=1
+            {"date": date, **facts, **counts, "rows": rows, "growth": grown}, indent=1
         )
         options.json.write_text(text + "\n", encoding="utf-8")
     return 0 if all(result.holds is not False for result in results) else 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["OF_DIFFERING", "ON_PYPY", "ROWS", "Result", "Row", "Samples", "growth_table", "table"]
 
@@ -17,6 +17,11 @@ class Samples(NamedTuple):
 
     ours: list[float]
     yardstick: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios of the rounds."""
+        return statistics.median(ours / other for ours, other in zip(*self))
 
 
 class Spread(NamedTuple):
@@ -213,20 +218,39 @@ def table(results: Sequence[Result], about: Mapping[str, object]) -> str:
     )
 
 
-def growth_table(ratios: Mapping[str, Mapping[int, float]]) -> str:
-    """What is taken out of a load, in loads, with so many jobs, as text.
+def growth_table(rows: Mapping[str, Mapping[int, Samples]]) -> str:
+    """How the cost of loads, and of what is taken out of them, grows, as text.
 
     Args:
-        ratios: The key of a row to the number of jobs to the ratio.
+        rows: The key of a row to the number of jobs to what was measured with so many.
     """
     what = {row.key: row.ours for row in ROWS}
-    counts = sorted({jobs for by_size in ratios.values() for jobs in by_size})
-    header = [*(f"{jobs} jobs" for jobs in counts), "the ratio to a load grows"]
-    lines = [
-        [*(f"{by_size[jobs]:.4f}" if jobs in by_size else "-" for jobs in counts), what[key]]
-        for key, by_size in ratios.items()
+    counts = sorted({jobs for row in rows.values() for jobs in row})
+    numbers = [f"{jobs} jobs" for jobs in counts]
+
+    def cells(row: Mapping[int, Samples], figure: Callable[[int, Samples], str]) -> list[str]:
+        return [figure(jobs, row[jobs]) if jobs in row else "-" for jobs in counts]
+
+    ratios = [
+        [*cells(row, lambda _, it: f"{it.ratio:.4f}"), what[key]] for key, row in rows.items()
     ]
-    return "\n".join(["", *_aligned([header, *lines])])
+    times = [
+        [*cells(row, lambda jobs, it: f"{statistics.median(it.ours) / jobs * 1e6:.3f}"), what[key]]
+        for key, row in rows.items()
+    ]
+    if "load" in rows:
+        loads = cells(
+            rows["load"], lambda jobs, it: f"{statistics.median(it.yardstick) / jobs * 1e6:.3f}"
+        )
+        times.append([*loads, _C_CALL])
+    return "\n".join(
+        [
+            "",
+            *_aligned([[*numbers, "the ratio to a load"], *ratios]),
+            "",
+            *_aligned([[*numbers, "microseconds for each job"], *times]),
+        ]
+    )
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:

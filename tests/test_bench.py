@@ -125,13 +125,25 @@ def test_what_grows_most_is_found(program: dict[str, Any], report: ModuleType) -
     flat = report.Samples([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
     steep = report.Samples([3.0, 6.0, 9.0], [1.0, 2.0, 3.0])
     sizes = {10: {"dicts": flat, "view": flat}, 20: {"dicts": steep, "view": flat, "frame": "no"}}
-    grown, ratios = program["growth"](sizes)
-    assert grown == report.Samples([3.0], [2.0])
-    assert ratios == {"dicts": {10: 2.0, 20: 3.0}, "view": {10: 2.0, 20: 2.0}}
-    assert (
-        program["growth"]({10: {"dicts": flat}})[0]
-        == "nothing was measured with two numbers of jobs"
-    )
+    rows = program["by_size"](sizes)
+    assert rows == {"dicts": {10: flat, 20: steep}, "view": {10: flat, 20: flat}}
+    assert program["growth"](rows) == report.Samples([3.0], [2.0])
+    once = program["by_size"]({10: {"dicts": flat}})
+    assert program["growth"](once) == "nothing was measured with two numbers of jobs"
+
+
+def test_what_grows_is_shown_in_loads_and_by_job(report: ModuleType) -> None:
+    few, many = report.Samples([2e-3], [1e-3]), report.Samples([9e-3], [3e-3])
+    lines = report.growth_table({"load": {10: few, 20: many}, "dicts": {20: many}}).splitlines()
+    assert [line.split() for line in lines if line] == [
+        ["10", "jobs", "20", "jobs", "the", "ratio", "to", "a", "load"],
+        ["2.0000", "3.0000", "Jobs.load()"],
+        ["-", "3.0000", "to_dicts()"],
+        ["10", "jobs", "20", "jobs", "microseconds", "for", "each", "job"],
+        ["200.000", "450.000", "Jobs.load()"],
+        ["-", "450.000", "to_dicts()"],
+        ["100.000", "150.000", "slurm_load_jobs()"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -220,9 +232,11 @@ def test_the_program_measures_every_row(tmp_path: Path) -> None:
     assert found["versions"]["Slurm"].startswith(tuple("23456789"))
     assert found["date"].startswith("20")
     # What 1,000, 10,000, 100,000 and 300,000 are with so few.
-    for ratios in found["growth"].values():
-        assert list(ratios) == ["1", "5", "50", "150"]
-        assert min(ratios.values()) > 0
+    for row in found["growth"].values():
+        assert list(row) == ["1", "5", "50", "150"]
+        for size in row.values():
+            ratios = [one / other for one, other in zip(*size["values"].values())]
+            assert size["ratio"] == statistics.median(ratios) > 0
     assert "150 jobs" in done.stdout
     for row in found["rows"]:
         assert row["ours"] in done.stdout
