@@ -53,7 +53,7 @@ MessageTimeout=100
 #: Steps that run are sampled as on a real cluster, not every second as LocalCluster has it.
 SAMPLED = "JobAcctGatherFrequency=60"
 #: What a load costs, and one in vain.
-LOADS = ("load", "reload", "lookup")
+LOADS = ("load", "reload", "lookup", "reload-bare")
 #: What is taken out of a load.
 TABLES = ("raw-12", "columns-12", "view", "dicts", "frame", "arrow", "filter")
 #: Of what it is found how it grows with the number of jobs.

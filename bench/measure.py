@@ -7,10 +7,10 @@ binding, with ``attributes`` one attribute of one job; ``python bench/measure.py
 ours`` the memory after a load, or after the C call with another last word; and ``python
 bench/measure.py stats 200 15`` live statistics of 200 running steps. ``python bench/measure.py
 submit 20000 differing`` submits jobs of which no two are alike. ``python bench/measure.py profile
-100000 5`` says what of the tables' time is new memory and PyPy's garbage collector. What is
-compared is measured in turns, so that whatever else the machine does meets both sides alike.
-pyperf, which measures one benchmark to its end before the next, cannot do that; it measures the
-start of the interpreter, in ``__main__.py``. Attributes are measured with timeit.
+100000 5`` says what of the tables' time is new memory and the garbage collector. What is compared
+is measured in turns, so that whatever else the machine does meets both sides alike. pyperf, which
+measures one benchmark to its end before the next, cannot do that; it measures the start of the
+interpreter, in ``__main__.py``. Attributes are measured with timeit.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ PYPY = platform.python_implementation() == "PyPy"
 #: What Slurm has in place of a time limit where there is none.
 UNSET = frozenset((lib.NO_VAL, lib.INFINITE))
 
+#: What the C call gives where nothing has changed: `SLURM_NO_CHANGE_IN_DATA`.
+NO_CHANGE = 1900
+
 #: Seconds that one timing of an attribute takes, at the most, and how many make a round: the least
 #: of them counts, as what is more is other work of the machine's.
 SLICE = 0.004
@@ -75,7 +78,8 @@ NUMBERS = (
     "eligible_time",
     "start_time",
 )
-#: What squeue shows where nothing else is asked for, and how it is asked for the same.
+#: What squeue shows where nothing else is asked for, and how it is asked for the same: its last
+#: column is the reason where there are no nodes, so that here there is one more.
 VIEW = (
     "id",
     "partition",
@@ -85,8 +89,9 @@ VIEW = (
     "run_time",
     "num_nodes",
     "allocated_nodes",
+    "state_reason",
 )
-SQUEUE = ("squeue", "--noheader", "--array", "--format=%i|%P|%j|%u|%t|%M|%D|%R")
+SQUEUE = ("squeue", "--noheader", "--array", "--format=%A|%P|%j|%u|%t|%M|%D|%R")
 
 #: How often Slurm's commands are asked for all jobs, and for all of them as JSON, which takes long.
 COMMANDS = 5
@@ -183,6 +188,20 @@ class Bare:
         self.lib.slurm_free_job_info_msg(message)
         return seconds
 
+    def unchanged(self) -> float:
+        """How long the call takes that asks for what has changed since, where nothing has."""
+        _, message = self.load()
+        address = int(self.ffi.cast("uintptr_t", message))
+        since = ffi.cast("job_info_msg_t *", address).last_update
+        self.lib.slurm_free_job_info_msg(message)
+        out = self.ffi.new("void **")
+        start = perf_counter()
+        rc = self.lib.slurm_load_jobs(since, out, SHOW)
+        seconds = perf_counter() - start
+        if not rc or self.ffi.errno != NO_CHANGE:
+            sys.exit(f"slurm_load_jobs returned {rc}, errno {self.ffi.errno}: something changed")
+        return seconds
+
     def call(self, _number: int = 0) -> object:
         """What the call gives, which `free` takes."""
         out = self.ffi.new("void **")
@@ -235,6 +254,10 @@ def loads(jobs: int, rounds: int) -> Pairs:
             pair = pairs.setdefault(name, ([], []))
             pair[0].append(seconds)
             pair[1].append(yardstick)
+        if "reload" in ours:
+            pair = pairs.setdefault("reload-bare", ([], []))
+            pair[0].append(ours["reload"])
+            pair[1].append(bare.unchanged())
     return pairs
 
 
@@ -477,12 +500,23 @@ def tables(jobs: int, rounds: int) -> Pairs:
 
 
 class Collector:
-    """What PyPy's garbage collector says of itself, in seconds."""
+    """What the garbage collector says of itself, in seconds; major is the oldest generation."""
 
     def __init__(self) -> None:
-        self.minor = self.major = 0.0
+        self.minor = self.major = self.start = 0.0
         if PYPY:
             gc.hooks.set(self)  # type: ignore[attr-defined]  # CPython has none
+        else:
+            gc.callbacks.append(self.on_cpython)
+
+    def on_cpython(self, phase: str, info: dict[str, int]) -> None:
+        """Collections that begin or end."""
+        if phase == "start":
+            self.start = perf_counter()
+        elif info["generation"] == len(gc.get_count()) - 1:
+            self.major += perf_counter() - self.start
+        else:
+            self.minor += perf_counter() - self.start
 
     def on_gc_minor(self, stats: Any) -> None:  # noqa: ANN401 - PyPy's
         """Minor collections that have come to their end."""
@@ -497,7 +531,7 @@ class Collector:
 
 
 def profile(jobs: int, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Where the time goes that is neither Python's nor C's: new memory, and PyPy's collector."""
+    """Where the time goes that is neither Python's nor C's: new memory, and collections."""
     found: dict[str, dict[str, list[float]]] = {}
     collector = Collector()
     with slurmpy.Jobs.load() as collection:

@@ -88,6 +88,7 @@ ROWS: tuple[Row, ...] = (
     Row("frame", "to_dataframe()", _C_CALL, 1.5, "ms", 1e3),
     Row("arrow", "to_arrow()", _C_CALL, 1.5, "ms", 1e3),
     Row("growth", "the ratio of these that grows most", "with few jobs", 1.25, "", 1),
+    Row("reload-bare", "jobs.reload(), nothing changed", f"{_C_CALL} for changes", None, "ms", 1e3),
     Row("filter", "filter(state=...) that all fit", _C_CALL, None, "ms", 1e3),
     Row("pyslurm", "pyslurm's Jobs.load()", _C_CALL, None, "ms", 1e3),
     Row("pyslurm-reload", "pyslurm's reload()", _C_CALL, None, "ms", 1e3),
