@@ -57,10 +57,8 @@ typedef struct job_info {
 	uint64_t fed_siblings_viable;
 	uint32_t gres_detail_cnt;
 	char **gres_detail_str;
-	char *gres_total;
 	uint32_t group_id;
 	uint32_t het_job_id;
-	char *het_job_id_set;
 	uint32_t het_job_offset;
 	uint32_t job_id;
 	job_resources_t *job_resrcs;
@@ -69,7 +67,6 @@ typedef struct job_info {
 	char *licenses;
 	uint16_t mail_type;
 	char *mail_user;
-	uint32_t max_cpus;
 	uint32_t max_nodes;
 	char *mcs_label;
 	char *mem_per_tres;
@@ -129,7 +126,6 @@ typedef struct job_info {
 	uint32_t time_min;
 	char *tres_alloc_str;
 	char *tres_bind;
-	char *tres_freq;
 	char *tres_per_job;
 	char *tres_per_node;
 	char *tres_per_socket;
@@ -144,7 +140,6 @@ typedef struct job_info {
 } slurm_job_info_t;
 
 typedef struct job_info_msg {
-	time_t last_backfill;
 	time_t last_update;
 	uint32_t record_count;
 	slurm_job_info_t *job_array;

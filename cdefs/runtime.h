@@ -9,7 +9,6 @@ char *slurm_strerror(int errnum);
 
 typedef struct {
 	char *cluster_name;
-	uint16_t msg_timeout;
 	uint32_t slurm_user_id;
 	char *slurm_conf;
 	...;
@@ -22,8 +21,6 @@ extern slurm_conf_t slurm_conf;
 int slurmpy_code(int rc, int error);
 
 /* How far a trial came. */
-#define SLURMPY_NOTHING_DONE ...
-#define SLURMPY_INITIALISED ...
 #define SLURMPY_ANSWERED ...
 
 typedef struct {

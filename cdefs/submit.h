@@ -105,7 +105,6 @@ typedef struct job_descriptor {
 } job_desc_msg_t;
 
 typedef struct submit_response_msg {
-	uint32_t error_code;
 	char *job_submit_user_msg;
 	...;
 } submit_response_msg_t;

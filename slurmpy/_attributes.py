@@ -141,7 +141,12 @@ def _choices(wanted: Any) -> list[Any]:
 
 def _state(name: str) -> str:
     """A state as the attribute has it, from what squeue takes."""
-    number = lib.slurm_job_state_num(name.encode())
+    # In C, a text would end at a NUL.
+    number = (
+        lib.NO_VAL
+        if "\0" in name
+        else lib.slurm_job_state_num(name.encode("utf-8", "surrogateescape"))
+    )
     if number == lib.NO_VAL:
         strings = map(lib.slurm_job_state_string, range(lib.JOB_STATE_BASE))
         states = (ffi.string(text).decode() for text in strings)

@@ -8,6 +8,34 @@ _AGAIN = (
 )
 
 
+#: Slurm's majors in the order of the numbers in libslurm's file name, from libslurm.so.38 on.
+MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
+_FIRST_SONAME = 38
+
+
+def _major_of(number: int) -> str:
+    """The major whose libslurm has a number in its file's name."""
+    index = number - _FIRST_SONAME
+    return MAJORS[index] if 0 <= index < len(MAJORS) else f"unknown (libslurm.so.{number})"
+
+
+def _installed() -> list[str]:
+    """The majors whose libslurm is where libraries are."""
+    import os
+    import sysconfig
+    from pathlib import Path
+
+    folders = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    folders += ["/usr/local/lib", "/usr/lib64", "/usr/lib", f"/usr/lib/{multiarch}"]
+    numbers = {
+        int(file.name.split(".")[2])
+        for folder in filter(None, folders)
+        for file in Path(folder).glob("libslurm.so.[0-9]*")
+    }
+    return [_major_of(number) for number in sorted(numbers)]
+
+
 def _refuse_subinterpreter() -> None:
     """There is one libslurm in a process, and what two interpreters did to it would be mixed up."""
     from importlib import import_module
@@ -44,19 +72,20 @@ except ImportError as error:
     import re
 
     # The file's own path is in the loader's words too, and whatever else is amiss with it.
-    if not re.search(r"libslurm\.so[.\d]*: cannot open|undefined symbol: slurm", str(error)):
+    found = re.search(
+        r"(?:libslurm\.so\.?(\d*)[.\d]*: cannot open|undefined symbol: slurm)", str(error)
+    )
+    if not found:
         raise
+    built = f", Slurm {_major_of(int(found[1]))}" if found[1] else ""
+    there = f"; this machine has Slurm {' and '.join(majors)}" if (majors := _installed()) else ""
     msg = (
-        "slurmpy does not find in libslurm what it was built with; where Slurm was upgraded since, "
-        f"{_AGAIN} ({error})"
+        f"slurmpy does not find in libslurm what it was built with{built}{there}: where Slurm was "
+        f"upgraded since, {_AGAIN} ({error})"
     )
     raise ImportError(msg) from error
 
 __all__ = ["MAJOR", "MAJORS", "ffi", "has_members", "lib"]
-
-#: Slurm's majors in the order of the numbers in libslurm's file name, from libslurm.so.38 on.
-MAJORS = ("22.05", "23.02", "23.11", "24.05", "24.11", "25.05", "25.11", "26.05")
-_FIRST_SONAME = 38
 
 
 def _major(version: int) -> str:
@@ -80,9 +109,7 @@ def has_members(struct: str) -> bool:
 
 def _check() -> None:
     """Holds the library that was loaded against the headers of the build."""
-    number = lib.slurm_api_version() >> 16
-    index = number - _FIRST_SONAME
-    loaded = MAJORS[index] if 0 <= index < len(MAJORS) else f"unknown (libslurm.so.{number})"
+    loaded = _major_of(lib.slurm_api_version() >> 16)
     if loaded != MAJOR:
         msg = (
             f"slurmpy was built with the headers of Slurm {MAJOR}, and the libslurm that is "

@@ -76,8 +76,11 @@ class Snapshot:
 
     def preload_names(self) -> None:
         """Reads the whole passwd and group databases, in place of one look-up a name."""
-        self.users.update((entry.pw_uid, entry.pw_name) for entry in pwd.getpwall())
-        self.groups.update((entry.gr_gid, entry.gr_name) for entry in grp.getgrall())
+        # The first of an id counts, as in a look-up.
+        for user in pwd.getpwall():
+            self.users.setdefault(user.pw_uid, user.pw_name)
+        for group in grp.getgrall():
+            self.groups.setdefault(group.gr_gid, group.gr_name)
 
     def user(self, uid: int) -> str | None:
         """The name of a user id; None where the system knows none."""

@@ -68,6 +68,9 @@ def init(config: str | os.PathLike[str] | None = None) -> None:
     """
     global _config
     wanted = None if config is None else os.fspath(config)
+    if wanted is not None and b"\0" in os.fsencode(wanted):
+        msg = f"no path: {wanted!r} has a NUL character"
+        raise ValueError(msg)
     with _lock:
         if _ready and wanted not in (None, _config or _default):
             msg = (

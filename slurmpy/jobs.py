@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import operator
+import contextlib
+import itertools
 import os
 import threading
 import time
@@ -71,6 +72,7 @@ class _Table:
         "_made",
         "_steps",
         "changed",
+        "cleared",
         "closed",
         "snapshot",
         "whole",
@@ -86,6 +88,8 @@ class _Table:
         #: Whether the jobs are all those of the message, in their order.
         self.whole = snapshot is not None
         self.closed = False
+        #: Whether the collection has let go of all jobs.
+        self.cleared = False
         #: The jobs that closing ends: those that were made of the message, by place, ...
         self._made: dict[int, Job] = {}
         #: ... and those on the memory of another, by identity.
@@ -104,6 +108,10 @@ class _Table:
         if local and (unnamed := clusters.get("")) is not None:
             # The same dict under its name, into which another thread may be entering a job.
             named = clusters.setdefault(local, unnamed)
+            for job in unnamed.copy().values():
+                # From now on it is this cluster's, whichever Slurm is in use later.
+                if isinstance(job, Job) and job._cluster is None:
+                    job._cluster = local
             if named is not unnamed:
                 named.update(unnamed)
             clusters.pop("", None)
@@ -193,9 +201,15 @@ class _Table:
         answered = self.snapshot.cluster if self.snapshot else None
         return [name for name, jobs in self.each() if jobs or name == answered]
 
-    def jobs(self) -> Iterator[tuple[str, Job]]:
-        """Cluster and job of every entry; those that are taken out on the way are passed over."""
+    def jobs(self, only: str | None = None) -> Iterator[tuple[str, Job]]:
+        """Cluster and job of every entry; those that are taken out on the way are passed over.
+
+        Args:
+            only: The one cluster whose jobs are wanted; None for all.
+        """
         for cluster, jobs in self.each():
+            if only not in (None, cluster):
+                continue
             for job_id, entry in jobs.copy().items():
                 if job_id in jobs:
                     yield cluster, self.job(entry)
@@ -252,6 +266,13 @@ class _Table:
         if self.closed:
             raise ClosedError(_CLOSED)
         return job
+
+    def discard(self, cluster: str, job_id: int) -> None:
+        """Takes a job out, if it is there."""
+        jobs = self.clusters.get(cluster, {})
+        if job_id in jobs:
+            with contextlib.suppress(KeyError):
+                self.take(jobs, job_id)
 
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
@@ -462,10 +483,14 @@ class Jobs:
                 before.now = time.time()  # type: ignore[union-attr]  # it was asked with its time
                 return self
             fresh = _Table(snapshot)
-            if self.frozen:
-                self._keep(table, fresh)
+            if not self.frozen:
+                self._replace(fresh)
+            else:
+                groups = table.groups()
+                self._keep(table, groups, fresh)
                 fresh.changed = False
-            self._replace(fresh)
+                self._replace(fresh)
+                self._follow(table, groups, fresh)
             self._stats = None
             self._kept = self.frozen
         return self
@@ -488,18 +513,41 @@ class Jobs:
         return snapshot
 
     @staticmethod
-    def _keep(old: _Table, new: _Table) -> None:
+    def _keep(old: _Table, groups: Sequence[tuple[str, dict[int, Job | int]]], new: _Table) -> None:
         """Leaves in a new table what is in the old one, and carries over what it has lost."""
-        clusters = new.clusters
-        new.whole = False
+        clusters, known = new.clusters, dict(groups)
         for cluster, jobs in new.each():
-            kept = old.clusters.get(cluster, {})
-            clusters[cluster] = {i: place for i, place in jobs.items() if i in kept}
-        for cluster, job in old.jobs():
-            if job._id not in clusters.get(cluster, {}):
-                owns = old.owns(old.clusters[cluster].get(job._id, job))
+            before = known.get(cluster, {})
+            kept = {job_id: place for job_id, place in jobs.items() if job_id in before}
+            new.whole = new.whole and len(kept) == len(jobs)
+            clusters[cluster] = kept
+        for cluster, before in groups:
+            kept = clusters.get(cluster, {})
+            for entry in [entry for job_id, entry in before.items() if job_id not in kept]:
+                job = old.job(entry)
                 detach(job)
-                new.add(cluster, job, lent=owns)
+                new.add(cluster, job, lent=old.owns(entry))
+
+    def _follow(
+        self, old: _Table, groups: Sequence[tuple[str, dict[int, Job | int]]], new: _Table
+    ) -> None:
+        """Does to a new table what other threads have done to the old one meanwhile.
+
+        They look afterwards whether theirs is still the collection's (`_take`, `add`, `clear`).
+        Either they see the new table then, or what they have done is seen here.
+        """
+        if old.cleared:
+            self._replace(_Table())
+            return
+        before, now = dict(groups), dict(old.groups())
+        for cluster, jobs in before.items():
+            for job_id in jobs.keys() - now.get(cluster, {}).keys():
+                new.discard(cluster, job_id)
+        for cluster, jobs in now.items():
+            known = before.get(cluster, {})
+            for job_id, entry in jobs.items():
+                if isinstance(entry, Job) and known.get(job_id) is not entry:
+                    new.add(cluster, entry, lent=old.owns(entry))
 
     # ---- what runs of them ----
 
@@ -824,8 +872,10 @@ class Jobs:
 
         From then on, the collection and the jobs that it has given raise `ClosedError`; those that
         it gave before a `reload` that found changes are no longer its own. Slurm's memory is freed
-        when nobody reads it any more: jobs that were taken out, and collections made of this one,
-        keep it. Closing twice does nothing.
+        when nobody reads it any more: jobs that were taken out, and collections made of this one
+        (`copy`, `filter`, ``|``, `update`), keep it. A job that was given to another collection as
+        an object (`add`, or in a list) stays this one's, and ends with it. Closing twice does
+        nothing.
 
         Example:
             >>> import slurmpy
@@ -858,8 +908,8 @@ class Jobs:
 
     # ---- the mapping ----
 
-    def _find(self, key: Key) -> tuple[_Table, dict[int, Job | int], int]:
-        """The table, the jobs of the cluster that a key means, and the id.
+    def _find(self, key: Key) -> tuple[_Table, str, dict[int, Job | int], int]:
+        """The table, the cluster that a key means, its jobs, and the id.
 
         The table is the caller's to use: a reload in another thread has another one, in which the
         places in the message are others too.
@@ -872,7 +922,7 @@ class Jobs:
         jobs = table.clusters.get(cluster, {})
         if job_id not in jobs:
             raise KeyError(key)
-        return table, jobs, job_id
+        return table, cluster, jobs, job_id
 
     if TYPE_CHECKING:
 
@@ -888,7 +938,7 @@ class Jobs:
                 is_id = key.isdecimal()
                 raise KeyError(f"{key!r} is a text, and ids are numbers" if is_id else key)
             return ClusterJobs(self, key)
-        table, jobs, job_id = self._find(key)
+        table, _, jobs, job_id = self._find(key)
         return table.job(jobs[job_id])
 
     def __contains__(self, item: object) -> bool:
@@ -997,7 +1047,9 @@ class Jobs:
             slurmpy.Jobs({3: slurmpy.Job(3)})
         """
         _check_job(item)
-        self._open().add(self._place(item)[0], item)
+        cluster, _ = self._place(item)
+        for table in self._tables():
+            table.add(cluster, item)
 
     def __setitem__(self, key: Key, job: Job) -> None:
         """Adds a job under its own id."""
@@ -1036,8 +1088,36 @@ class Jobs:
 
     def __delitem__(self, key: Key) -> None:
         """Takes out a job."""
-        table, jobs, job_id = self._find(key)
-        table.take(jobs, job_id)
+        self._take(key)
+
+    def _take(self, key: Key) -> Job:
+        """Takes out a job.
+
+        Raises:
+            KeyError: There is no such job.
+        """
+        table, cluster, jobs, job_id = self._find(key)
+        job = table.take(jobs, job_id)
+        self._taken(table, cluster, job_id)
+        return job
+
+    def _taken(self, table: _Table, cluster: str, job_id: int) -> None:
+        """Takes a job that is out of one table out of those that a reload has made of it."""
+        for fresh in self._tables(table):
+            fresh.discard(cluster, job_id)
+
+    def _tables(self, known: _Table | None = None) -> Iterator[_Table]:
+        """The table that there is; then each that a reload in another thread puts in its place.
+
+        Only a frozen collection keeps what was in the one before.
+
+        Args:
+            known: The one that there was first, if the caller has it.
+        """
+        if known is None:
+            yield (known := self._open())
+        while self.frozen and self._table not in (None, known):
+            yield (known := self._open())
 
     def pop(self, key: Key, default: Any = MISSING) -> Any:
         """Takes out a job and gives it; it stays readable when the collection is closed.
@@ -1055,8 +1135,7 @@ class Jobs:
             slurmpy.Job(1)
         """
         try:
-            table, jobs, job_id = self._find(key)
-            return table.take(jobs, job_id)
+            return self._take(key)
         except KeyError:
             if default is MISSING:
                 raise
@@ -1074,12 +1153,14 @@ class Jobs:
             (1, slurmpy.Job(1))
         """
         table = self._open()
-        for _, jobs in reversed(table.each()):
-            for job_id in reversed(list(jobs.copy())):
-                try:
-                    return job_id, table.take(jobs, job_id)
-                except KeyError:
-                    continue
+        for cluster, jobs in reversed(table.each()):
+            while jobs:
+                # Whoever adds or takes one in between makes the look in vain, and it is repeated.
+                with contextlib.suppress(KeyError, RuntimeError, StopIteration):
+                    job_id = next(reversed(jobs))
+                    job = table.take(jobs, job_id)
+                    self._taken(table, cluster, job_id)
+                    return job_id, job
         msg = "the collection is empty"
         raise KeyError(msg)
 
@@ -1093,7 +1174,8 @@ class Jobs:
             >>> len(jobs)
             0
         """
-        self._open()
+        # First, for a reload that carries over what was there.
+        self._open().cleared = True
         self._replace(_Table())
 
     def update(self, jobs: Jobs | Iterable[int | Job] | Mapping[int, Job] | str) -> None:
@@ -1111,10 +1193,12 @@ class Jobs:
             slurmpy.Jobs({1: slurmpy.Job(1), 2: slurmpy.Job(2)})
         """
         self._open()
-        if isinstance(jobs, Jobs):
-            other = jobs._open()
-            for cluster, job in other.jobs():
-                other.lend(cluster, job, self._open())
+        if isinstance(jobs, (Jobs, ClusterJobs)):
+            other = (jobs if isinstance(jobs, Jobs) else jobs._jobs)._open()
+            only = None if isinstance(jobs, Jobs) else jobs._cluster
+            for cluster, job in other.jobs(only):
+                for table in self._tables():
+                    other.lend(cluster, job, table)
             return
         if isinstance(jobs, Mapping):
             for key, job in jobs.items():
@@ -1192,16 +1276,14 @@ class Jobs:
         table = self._table
         if self._closed or table is None:
             return "slurmpy.Jobs(closed)"
-        shown = [f"{i}: slurmpy.Job({i})" for (_, i), _ in zip(table.entries(), range(_SHOWN))]
-        if len(table) > _SHOWN:
-            shown.append(f"... {len(table) - _SHOWN} more")
-        return f"slurmpy.Jobs({{{', '.join(shown)}}})"
+        return f"slurmpy.Jobs({_shown((job_id for _, job_id in table.entries()), len(table))})"
 
     # ---- all of them at once ----
 
     def _total(self, attribute: str) -> int:
         """The sum of an attribute over the jobs where it is set."""
-        return sum(filter(None, map(operator.attrgetter(attribute), self.values())))
+        field = Job.fields[attribute]
+        return sum(filter(None, self._records((field,)).values(field)))
 
     @property
     def memory(self) -> int:
@@ -1230,7 +1312,7 @@ class Jobs:
         ``NO_VAL`` where a number is not set, 0 where a moment is not known, all bits of a state or
         of flags. Nothing is copied, unless the collection is not what one call has loaded: where
         jobs were added, taken out or loaded again by themselves, some were picked (`filter`), or
-        some were kept that slurmctld has forgotten (`frozen`).
+        where a frozen collection is not all of what there is (`frozen`).
 
         An array is for reading only. Where nothing was copied, it keeps the memory of all jobs,
         whatever becomes of the collection: `close` does not end it.
@@ -1270,7 +1352,8 @@ class Jobs:
 
         A moment is a ``datetime64`` (UTC) and a duration a ``timedelta64``, NaT where it is not
         set; any other number is masked there (``numpy.ma``), or in a plain array where it always is
-        set. Everything else is in arrays of objects. ``tolist()`` gives Python values, with None
+        set. Everything else is in arrays of objects, as is `Job.delay_boot_time`, which may be
+        `UNLIMITED`. ``tolist()`` gives Python values, with None
         for what is not set.
 
         The arrays are their own: nothing that becomes of the collection touches them.
@@ -1584,6 +1667,14 @@ class Jobs:
 MutableMapping.register(Jobs)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def _shown(ids: Iterable[int], count: int) -> str:
+    """The first of the jobs, and how many more there are."""
+    shown = [f"{job_id}: slurmpy.Job({job_id})" for job_id in itertools.islice(ids, _SHOWN)]
+    if count > _SHOWN:
+        shown.append(f"... {count - _SHOWN} more")
+    return f"{{{', '.join(shown)}}}"
+
+
 class ClusterJobs(Mapping[int, Job]):
     """The jobs of one cluster in a collection: ``jobs["cluster"]``."""
 
@@ -1607,8 +1698,12 @@ class ClusterJobs(Mapping[int, Job]):
         return len(self._jobs._open().clusters.get(self._cluster, ()))
 
     def __repr__(self) -> str:
-        """The jobs."""
-        return repr(dict(self))
+        """The jobs, cut short where there are many."""
+        table = self._jobs._table
+        if self._jobs._closed or table is None:
+            return f"slurmpy.Jobs(closed)[{self._cluster!r}]"
+        jobs = table.clusters.get(self._cluster, {}).copy()
+        return _shown(jobs, len(jobs))
 
 
 class JobIds(KeysView[int]):

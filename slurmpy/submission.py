@@ -864,6 +864,7 @@ class JobSubmitDescription(_Description):
         pointers = ffi.new("job_desc_msg_t *[]", [message.ptr for message in messages])
         rc = None
         job_id = 0
+        parts[0].message = None
         try:
             with cell("submit_response_msg_t **", lib.slurmpy_drop_submitted) as out:
                 try:

@@ -43,7 +43,7 @@ def run_examples(source: str) -> int:
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
 def test_examples_of_a_document_give_what_it_shows(path: Path) -> None:
     if path.name == "tables.md":
-        pytest.importorskip("pandas", reason="pandas and pyarrow are in the group dev alone")
+        pytest.importorskip("pandas", reason="what takes tables is in the group dev alone")
     assert run_examples(str(path)) > 0
 
 

@@ -140,6 +140,12 @@ def other_headers(build: Callable[..., Path], tmp_path_factory: pytest.TempPathF
     return build(folder, "layout.c", lambda text: text + OTHER_NUMBER)
 
 
+def loaded_library() -> str:
+    """The libslurm that this process has."""
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    return next(line.split()[-1] for line in maps.splitlines() if SONAME in line)
+
+
 IMPORTING = """
 import json
 try:
@@ -162,11 +168,17 @@ def test_headers_of_one_major_and_a_library_of_another(other_headers: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [(SONAME, "libslurm.so.99"), ("slurm_suspend2", "slurm_suspendX")],
-    ids=["file", "function"],
+    ("old", "new", "built"),
+    [
+        (SONAME, "libslurm.so.39", ", Slurm 23.02;"),
+        (SONAME, "libslurm.so.99", ", Slurm unknown (libslurm.so.99);"),
+        ("slurm_suspend2", "slurm_suspendX", ";"),
+    ],
+    ids=["file", "a file of a major to come", "function"],
 )
-def test_a_library_that_is_gone(tmp_path: Path, other_headers: Path, old: str, new: str) -> None:
+def test_a_library_that_is_gone(
+    tmp_path: Path, other_headers: Path, old: str, new: str, built: str
+) -> None:
     """After an upgrade of Slurm there is another file, or another function in it."""
     shutil.copytree(other_headers / "slurmpy", tmp_path / "slurmpy")
     (module,) = (tmp_path / "slurmpy").glob("_slurm*.so")
@@ -175,12 +187,20 @@ def test_a_library_that_is_gone(tmp_path: Path, other_headers: Path, old: str, n
     assert name.search(compiled)
     assert len(old) == len(new)
     module.write_bytes(name.sub(new.encode(), compiled))
-    done = python(IMPORTING, path=tmp_path)
+    libraries = tmp_path / "lib"
+    libraries.mkdir()
+    (libraries / SONAME).symlink_to(loaded_library())
+    done = python(IMPORTING, path=tmp_path, env={"LD_LIBRARY_PATH": str(libraries)})
     assert (done.returncode, done.stderr) == (0, "")
     kind, said, cause = json.loads(done.stdout)
     assert kind == "ImportError"
     assert new in cause
-    for words in ("slurmpy", "Slurm was upgraded", "install slurmpy-cffi again", new):
+    for words in (
+        f"what it was built with{built} this machine has Slurm ",
+        MAJOR,
+        "where Slurm was upgraded since, install slurmpy-cffi again",
+        new,
+    ):
         assert words in said
 
 
@@ -205,8 +225,19 @@ def test_another_library_that_is_too_old(tmp_path: Path, other_headers: Path) ->
 
 #: What goes wrong on the way, each with its own words of Slurm's.
 FAILURES = """
-import json, logging, os, sys
+import json, logging, os, sys, threading, time
 import slurmpy
+
+# What the host's descriptors are, seen from another thread while calls are under way.
+descriptors, ended = set(), threading.Event()
+def watch():
+    while not ended.is_set():
+        for number in (1, 2):
+            state = os.fstat(number)
+            descriptors.add((number, state.st_dev, state.st_ino))
+        time.sleep(0)
+watcher = threading.Thread(target=watch, daemon=True)
+watcher.start()
 
 words = []
 class Keep(logging.Handler):
@@ -238,6 +269,9 @@ finally:
 slurmpy.fini()
 slurmpy.init(sys.argv[1])
 slurmpy.Jobs.load()
+ended.set()
+watcher.join()
+assert len(descriptors) == 2, descriptors
 with open(sys.argv[3], "w") as file:
     json.dump([said, words], file)
 """

@@ -551,19 +551,23 @@ def test_a_full_queue_that_empties() -> None:
             refused = outcome(job.submit)
             assert len(Jobs.load()) <= 4
         assert refused.name in {"EAGAIN", "ESLURM_MAX_JOB_COUNT"}
-        ids = list(Jobs.load())
+        loaded = Jobs.load()
+        ids = list(loaded)
+        states = [held.state for held in loaded.values()]
         for description in (job, array):
             said, seconds = timed(description.submit, RPCError)
             assert said.startswith("submitting a job: ")
             assert "MaxJobCount" in said or refused.name == "ESLURM_MAX_JOB_COUNT"
             assert seconds < SOON
-        assert list(Jobs.load()) == ids
+        assert list(Jobs.load()) == list(loaded) == ids
+        assert [held.state for held in loaded.values()] == states
         Jobs(ids).cancel()
 
         def forgotten() -> bool:
             return not Jobs.load()
 
         wait_for(forgotten, 100)
+        assert [held.state for held in loaded.values()] == states
         assert Job.load(job.submit()).name == "one too many"
         assert len(full.run("squeue", "--noheader").splitlines()) == 1
 

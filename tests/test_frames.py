@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +15,17 @@ import slurmpy
 from slurmpy import UNLIMITED, Jobs
 
 if TYPE_CHECKING:
+    import duckdb
     import numpy as np
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 else:
-    np = pytest.importorskip("numpy", reason="pandas and pyarrow are in the group dev alone")
-    pd = pytest.importorskip("pandas", reason="pandas and pyarrow are in the group dev alone")
-    pa = pytest.importorskip("pyarrow", reason="pandas and pyarrow are in the group dev alone")
+    np = pytest.importorskip("numpy", reason="what takes tables is in the group dev alone")
+    pd = pytest.importorskip("pandas", reason="what takes tables is in the group dev alone")
+    pa = pytest.importorskip("pyarrow", reason="what takes tables is in the group dev alone")
+    pl = pytest.importorskip("polars", reason="what takes tables is in the group dev alone")
+    duckdb = pytest.importorskip("duckdb", reason="what takes tables is in the group dev alone")
 
 pytestmark = pytest.mark.once
 
@@ -183,6 +188,31 @@ def test_parquet_and_back(tmp_path: Any) -> None:  # noqa: ANN401 - pytest's
     again = pq.read_table(tmp_path / "jobs.parquet")
     assert again.column("state").to_pylist() == [job.state for job in jobs.values()]
     assert again.num_rows == len(jobs)
+    assert kept
+
+
+def test_polars_takes_the_table() -> None:
+    jobs, kept = several()
+    frame = pl.from_arrow(jobs.to_arrow())
+    assert isinstance(frame, pl.DataFrame)
+    assert frame["id"].to_list() == list(jobs)
+    assert frame["state"].to_list() == [job.state for job in jobs.values()]
+    assert set(frame.columns) == set(FIELDS)
+    counted = dict(frame.group_by("state").len().iter_rows())
+    assert counted == Counter(job.state for job in jobs.values())
+    assert kept
+
+
+def test_duckdb_takes_the_table() -> None:
+    jobs, kept = several()
+    arrow_jobs = jobs.to_arrow()
+    with duckdb.connect() as base:
+        base.register("arrow_jobs", arrow_jobs)
+        rows = base.sql("select state, count(*) from arrow_jobs group by all").fetchall()
+        assert dict(rows) == Counter(job.state for job in jobs.values())
+        # Of which these records have more than there are microseconds in 64 bits.
+        every = base.sql("select * exclude (elapsed_cpu_time) from arrow_jobs")
+        assert len(every.fetchall()) == len(jobs)
     assert kept
 
 

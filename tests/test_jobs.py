@@ -30,6 +30,7 @@ from waiting import wait_for
 import slurmpy
 from slurmpy import Job, Jobs, _runtime
 from slurmpy._ffi import ffi
+from slurmpy.jobs import _Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,6 +266,31 @@ assert early == Jobs([a, b, 999999])
     )
 
 
+def test_a_collection_stays_of_the_cluster_that_it_says(
+    slurm_cluster: LocalCluster, tmp_path: Path
+) -> None:
+    own = f"ClusterName={slurm_cluster.name}"
+    text = slurm_cluster.conf.read_text()
+    assert own in text
+    (tmp_path / "slurm.conf").write_text(text.replace(own, "ClusterName=another"))
+    python(
+        f"""
+import slurmpy
+early = slurmpy.Jobs("999999")
+slurmpy.init({str(slurm_cluster.conf)!r})
+assert early.clusters() == ["{slurm_cluster.name}"]
+slurmpy.fini()
+slurmpy.init({str(tmp_path / "slurm.conf")!r})
+assert early.clusters() == ["{slurm_cluster.name}"]
+try:
+    early.hold()
+except slurmpy.JobErrors as error:
+    said = str(error.errors[("{slurm_cluster.name}", 999999)])
+assert "of the cluster {slurm_cluster.name}, and Slurm is in use with another" in said
+"""
+    )
+
+
 # ---- loading ----
 
 
@@ -376,6 +402,17 @@ def test_names_are_looked_up_once(
     assert of_group.calls == (0 if preload else 1)
     # slurmctld may have sent the user's name.
     assert of_user.calls in ((0,) if preload else (0, 1))
+
+
+def test_the_first_name_of_an_id_counts(monkeypatch: pytest.MonkeyPatch, held: list[int]) -> None:
+    job = Jobs.load()[held[0]]
+    expected = job.user_name, job.group_name
+    for module, name in ((pwd, "getpwall"), (grp, "getgrall")):
+        entries: list[Any] = getattr(module, name)()
+        again = [type(entry)((f"other-{entry[0]}", *entry[1:])) for entry in entries]
+        monkeypatch.setattr(module, name, lambda both=entries + again: both)
+    job = Jobs.load(preload_passwd_info=True)[held[0]]
+    assert (job.user_name, job.group_name) == expected
 
 
 # ---- a cluster of our own, where jobs are forgotten soon after their end ----
@@ -524,6 +561,87 @@ def test_reload_after_changes_by_hand(held: list[int]) -> None:
     assert not {held[0], held[1]} & set(frozen)
     assert frozen[999_999].to_dict() == {"id": 999_999}
     assert frozen[held[2]].name == "held-3"
+
+
+def changing(number: int) -> Jobs:
+    """A frozen collection that asks for everything when it is loaded again."""
+    jobs = Jobs.load(frozen=True)
+    jobs.add(Job(number))
+    return jobs
+
+
+@pytest.mark.parametrize("moment", ["_keep", "_replace", "_follow"])
+def test_a_frozen_reload_beside_other_threads(
+    monkeypatch: pytest.MonkeyPatch, held: list[int], moment: str
+) -> None:
+    """What another thread does before a reload has come back is not undone by it."""
+    jobs = changing(999_998)
+    original, popped = getattr(Jobs, moment), list[Job]()
+
+    def meanwhile(*args: Any) -> None:  # noqa: ANN401 - whatever it takes
+        original(*args)
+        if not popped:
+            popped.append(jobs.pop(held[0]))
+            del jobs[999_998]
+            jobs.add(Job(999_997))
+
+    wrapped = staticmethod(meanwhile) if moment == "_keep" else meanwhile
+    monkeypatch.setattr(Jobs, moment, wrapped)
+    jobs.reload()
+    assert {held[0], 999_997, 999_998} & set(jobs) == {999_997}
+    assert jobs[held[1]].name == "held-2"
+    jobs.close()
+    assert popped[0].name == "held-1"
+
+
+def test_a_frozen_reload_between_finding_and_taking(
+    monkeypatch: pytest.MonkeyPatch, held: list[int]
+) -> None:
+    jobs = changing(999_998)
+    take, reloads = _Table.take, [jobs.reload]
+
+    def meanwhile(self: _Table, of: dict[int, Any], job_id: int) -> Job:
+        if reloads:
+            reloads.pop()()
+        return take(self, of, job_id)
+
+    monkeypatch.setattr(_Table, "take", meanwhile)
+    assert jobs.pop(held[0]).name == "held-1"
+    assert held[0] not in jobs
+    assert held[1] in jobs
+
+
+@pytest.mark.parametrize("moment", ["_keep", "_follow"])
+def test_a_frozen_reload_beside_clear(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    jobs = changing(999_998)
+    original = getattr(Jobs, moment)
+
+    def meanwhile(*args: Any) -> None:  # noqa: ANN401 - whatever it takes
+        original(*args)
+        jobs.clear()
+
+    monkeypatch.setattr(Jobs, moment, staticmethod(meanwhile) if moment == "_keep" else meanwhile)
+    assert len(jobs.reload()) == 0
+
+
+def test_every_job_is_taken_once_beside_frozen_reloads() -> None:
+    jobs = Jobs(range(900_000, 902_000), frozen=True)
+    ended = threading.Event()
+
+    def load_again() -> None:
+        while not ended.is_set():
+            jobs.reload()
+
+    thread = threading.Thread(target=load_again)
+    thread.start()
+    taken = []
+    while jobs:
+        taken.append(jobs.popitem()[0])
+        time.sleep(0)
+    ended.set()
+    thread.join()
+    assert sorted(taken) == list(range(900_000, 902_000))
+    assert len(jobs) == 0
 
 
 def test_reload_of_ids(held: list[int]) -> None:
@@ -1008,6 +1126,29 @@ def test_repr_is_cut_short() -> None:
     assert "..." in repr(many)
     assert len(repr(many)) < 1000
     assert str(many) == repr(many)
+
+
+def test_repr_of_one_cluster(held: list[int]) -> None:
+    few, many = Jobs([5]), Jobs(range(1, 5001))
+    (cluster,) = few.clusters()
+    assert repr(few[cluster]) == "{5: slurmpy.Job(5)}"
+    assert repr(many[cluster]).endswith("10: slurmpy.Job(10), ... 4990 more}")
+    view = few[cluster]
+    few.close()
+    assert repr(view) == f"slurmpy.Jobs(closed)[{cluster!r}]"
+    # None was made to be shown.
+    loaded = Jobs.load()
+    assert str(held[0]) in repr(loaded[cluster]) or len(loaded) > 10
+    assert not loaded._open()._made
+
+
+def test_jobs_of_one_cluster_are_lent(held: list[int]) -> None:
+    with Jobs.load() as jobs:
+        (cluster,) = jobs.clusters()
+        others = Jobs(jobs[cluster]), Jobs() | jobs[cluster], Jobs(jobs)
+    for other in others:
+        assert other[held[0]].name == "held-1"
+        other.close()
 
 
 # ---- what needs jobs to be forgotten: last, for the time that takes ----

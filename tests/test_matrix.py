@@ -391,6 +391,21 @@ def test_what_fails_beside_others_is_run_again_by_itself(  # noqa: PLR0913, PLR0
     assert all(name in matrix.table([found], matrix.box.MARKDOWN)[1] for name in found.again)
 
 
+def test_what_is_found_by_chance_is_not_run_again() -> None:
+    for name in (
+        "tests.test_threads::test_threads_that_do_everything",
+        "tests.test_memory_lifetimes.TestSteps::test_fork_with_all_of_it_at_hand",
+        "tests.test_soak::test_loads_of_a_thousand_jobs[7]",
+        "tests.test_faults::test_ctrl_c_loses_no_memory[load-0]",
+        "tests.test_runtime::test_fork_while_a_thread_is_inside_a_call",
+        "tests.test_stats::test_no_memory_is_lost[used]",
+        "tests.test_submission::test_what_malloc_says[build]",
+        "tests.test_tables::test_a_selection_beside_another_thread",
+    ):
+        assert matrix.BY_CHANCE.search(name)
+    assert not matrix.BY_CHANCE.search("tests.test_submission::test_mail[begin]")
+
+
 # Commands, and what ends them
 
 

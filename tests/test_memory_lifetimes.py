@@ -449,6 +449,13 @@ USES: dict[str, Callable[[Jobs], object]] = {
     "elapsed_cpu_time": lambda jobs: jobs.elapsed_cpu_time,
     "to_dict": Jobs.to_dict,
     "to_json": Jobs.to_json,
+    "to_dicts": Jobs.to_dicts,
+    "to_lists": lambda jobs: jobs.to_lists(["id"]),
+    "filter": lambda jobs: jobs.filter(state="RUNNING"),
+    "load_steps": Jobs.load_steps,
+    "load_stats": Jobs.load_stats,
+    "cancel": Jobs.cancel,
+    "modify": lambda jobs: jobs.modify(slurmpy.JobSubmitDescription(comment="x")),
     "with": Jobs.__enter__,
 }
 

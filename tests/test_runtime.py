@@ -429,6 +429,15 @@ def test_init_and_fini(slurm_cluster: LocalCluster, conf: Callable[..., Path]) -
 
 
 @pytest.mark.usefixtures("own_state")
+def test_a_path_ends_at_no_nul(slurm_cluster: LocalCluster) -> None:
+    slurmpy.fini()
+    for path in (f"{slurm_cluster.conf}\0.new", os.fsencode(slurm_cluster.conf) + b"\0"):
+        with pytest.raises(ValueError, match="has a NUL character"):
+            slurmpy.init(path)  # type: ignore[arg-type]
+    assert not _runtime._ready
+
+
+@pytest.mark.usefixtures("own_state")
 def test_failed_init_leaves_the_choice_open(slurm_cluster: LocalCluster, tmp_path: Path) -> None:
     slurmpy.fini()
     with pytest.raises(slurmpy.ConfigurationError):

@@ -32,6 +32,7 @@ from slurmpy import (
     UnsupportedField,
 )
 from slurmpy._ffi import MAJOR, ffi
+from slurmpy._records import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -443,6 +444,15 @@ def test_jobs_without_steps(tools: Other) -> None:
     with pytest.raises(slurmpy.InvalidJobId, match=f"loading step 7 of job {waiting}"):
         JobStep.load(waiting, 7)
     Job(waiting).cancel()
+
+
+def test_a_cluster_of_bytes_that_are_no_utf8() -> None:
+    ptr, name = ffi.new("job_step_info_t *"), ffi.new("char[]", b"c\xff")
+    ptr.cluster = name
+    step = JobStep._at(ptr, Snapshot([ptr, name], "home", 0))
+    assert step.cluster == "c\udcff"
+    ptr.cluster = ffi.NULL
+    assert step.cluster == "home"
 
 
 def test_a_task_whose_array_has_lost_its_own_id(tools: Other) -> None:

@@ -1131,6 +1131,12 @@ def test_words_to_the_user(caplog: pytest.LogCaptureFixture) -> None:
     job.submit()
     said.append(job.message)
     assert said == [None, "größe matters", None]
+    job.comment = "say it once"
+    job.submit()
+    job.comment = "say no"
+    with pytest.raises(RPCError):
+        job.submit()
+    assert job.message is None
     job.comment = "say a thing"
     assert job.dry_run().message == "a thing"
 

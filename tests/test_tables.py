@@ -349,9 +349,9 @@ def test_what_is_no_selection() -> None:
     # Not those of everybody.
     with pytest.raises(TypeError, match="a user is a name or a uid, not NoneType"):
         jobs.filter(user=None)
-    for state in ("RUNING", ""):
+    for state in ("RUNING", "", "RUNNING\0", "\udcff"):
         with pytest.raises(
-            ValueError, match=f"no such state: {state!r} .*RUNNING.*, OUT_OF_MEMORY"
+            ValueError, match=f"no such state: {re.escape(repr(state))} .*RUNNING.*, OUT_OF_MEMORY"
         ):
             jobs.filter(state=[state])
     with pytest.raises(ValueError, match="several are a list"):

@@ -254,6 +254,8 @@ WAITS: dict[str, Callable[[Jobs], Any]] = {
     "load one": lambda jobs: Job.load(next(iter(jobs))),
     "modify": lambda jobs: jobs[next(iter(jobs))].modify(JobSubmitDescription(comment="0")),
     "steps": lambda jobs: jobs.load_steps(),
+    "submit": lambda _jobs: JobSubmitDescription(script=SCRIPT, hold=True).submit(),
+    "hold": lambda jobs: jobs[max(jobs)].hold(),
 }
 
 every_wait = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
