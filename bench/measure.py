@@ -194,6 +194,7 @@ class Bare:
         address = int(self.ffi.cast("uintptr_t", message))
         since = ffi.cast("job_info_msg_t *", address).last_update
         self.lib.slurm_free_job_info_msg(message)
+        tidy()
         out = self.ffi.new("void **")
         start = perf_counter()
         rc = self.lib.slurm_load_jobs(since, out, SHOW)
