@@ -34,7 +34,7 @@ from slurmpy.testing import LocalCluster
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: What was taken out of a load, to the number of jobs, to the ratio.
+#: What was taken out of a load, to the number of jobs, to what was measured.
 BySize = dict[str, dict[int, Samples]]
 
 HERE = Path(__file__).resolve().parent

@@ -57,6 +57,7 @@ def init(config: str | os.PathLike[str] | None = None) -> None:
             called, else where Slurm itself looks.
 
     Raises:
+        ValueError: The path has a NUL character.
         ConfigurationError: The configuration is missing, cannot be read or is wrong, or a plugin
             does not load; the message has Slurm's words. Also where Slurm was made ready with
             another configuration before, which `fini` undoes.

@@ -20,6 +20,7 @@ from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Any, TypeVar, Union, overload
 
@@ -72,7 +73,6 @@ class _Table:
         "_made",
         "_steps",
         "changed",
-        "cleared",
         "closed",
         "snapshot",
         "whole",
@@ -88,8 +88,6 @@ class _Table:
         #: Whether the jobs are all those of the message, in their order.
         self.whole = snapshot is not None
         self.closed = False
-        #: Whether the collection has let go of all jobs.
-        self.cleared = False
         #: The jobs that closing ends: those that were made of the message, by place, ...
         self._made: dict[int, Job] = {}
         #: ... and those on the memory of another, by identity.
@@ -233,6 +231,8 @@ class _Table:
         """Enters a job, in place of one with the same id; closing ends it if it is on loan."""
         if self.closed:
             raise ClosedError(_CLOSED)
+        if cluster and job._cluster is None:
+            job._cluster = cluster
         jobs = self.clusters.setdefault(cluster, {})
         before = jobs.get(job._id)
         if job is (self._made.get(before) if isinstance(before, int) else before):
@@ -256,7 +256,16 @@ class _Table:
         """
         # Before it is gone: what Ctrl-C loses here, the next reload brings again.
         self.changed, self.whole = True, False
-        entry = jobs.pop(job_id)
+        return self._taken(jobs.pop(job_id))
+
+    def take_last(self, jobs: dict[int, Job | int]) -> tuple[int, Job]:
+        """The same with the last of a cluster's jobs, and its id."""
+        self.changed, self.whole = True, False
+        job_id, entry = jobs.popitem()
+        return job_id, self._taken(entry)
+
+    def _taken(self, entry: Job | int) -> Job:
+        """The job of an entry that is no longer there."""
         if isinstance(entry, Job):
             self._lent.pop(id(entry), None)
             job = entry
@@ -266,13 +275,6 @@ class _Table:
         if self.closed:
             raise ClosedError(_CLOSED)
         return job
-
-    def discard(self, cluster: str, job_id: int) -> None:
-        """Takes a job out, if it is there."""
-        jobs = self.clusters.get(cluster, {})
-        if job_id in jobs:
-            with contextlib.suppress(KeyError):
-                self.take(jobs, job_id)
 
     def home(self) -> str:
         """The cluster that a bare id means: the local one, or the first that there is."""
@@ -373,6 +375,7 @@ class Jobs:
 
     __slots__ = (
         "__weakref__",
+        "_carrying",
         "_closed",
         "_kept",
         "_names",
@@ -401,6 +404,8 @@ class Jobs:
         self._uid: int | None = None
         #: What a reload holds, anew in each child of fork().
         self._reloading: dict[int, threading.RLock] = {}
+        #: And what whoever changes it holds while it is frozen.
+        self._carrying: dict[int, threading.RLock] = {}
         self._stats: JobStatistics | None = None
         if jobs is not None:
             self.update(jobs)
@@ -482,17 +487,20 @@ class Jobs:
                 self._open()
                 before.now = time.time()  # type: ignore[union-attr]  # it was asked with its time
                 return self
-            fresh = _Table(snapshot)
-            if not self.frozen:
+            fresh, frozen = _Table(snapshot), self.frozen
+            if frozen:
+                self._detach_lost(table, fresh)
+            with self._changing():
+                if frozen:
+                    if self._table is not table:
+                        # Cleared meanwhile, or loaded again by a signal handler.
+                        self._open()
+                        return self
+                    self._keep(table, fresh)
+                    fresh.changed = False
                 self._replace(fresh)
-            else:
-                groups = table.groups()
-                self._keep(table, groups, fresh)
-                fresh.changed = False
-                self._replace(fresh)
-                self._follow(table, groups, fresh)
             self._stats = None
-            self._kept = self.frozen
+            self._kept = frozen
         return self
 
     def _ask(self, before: Snapshot | None = None) -> Snapshot | None:
@@ -512,42 +520,43 @@ class Jobs:
             snapshot.preload_names()
         return snapshot
 
+    def _changing(self) -> AbstractContextManager[object]:
+        """What is held while jobs come or go.
+
+        A frozen collection is carried over by a reload, which would undo what another thread does
+        in between. Nobody waits for anything while it is held.
+        """
+        if not self.frozen:
+            return contextlib.nullcontext()
+        return self._carrying.setdefault(_forks, threading.RLock())
+
     @staticmethod
-    def _keep(old: _Table, groups: Sequence[tuple[str, dict[int, Job | int]]], new: _Table) -> None:
+    def _detach_lost(old: _Table, new: _Table) -> None:
+        """Gives data of their own to the jobs that a new table lacks."""
+        for cluster, jobs in old.groups():
+            there = new.clusters.get(cluster, {})
+            for job_id, entry in jobs.items():
+                if job_id not in there:
+                    detach(old.job(entry))
+
+    @staticmethod
+    def _keep(old: _Table, new: _Table) -> None:
         """Leaves in a new table what is in the old one, and carries over what it has lost."""
-        clusters, known = new.clusters, dict(groups)
+        clusters = new.clusters
         for cluster, jobs in new.each():
-            before = known.get(cluster, {})
+            before = old.clusters.get(cluster, {})
             kept = {job_id: place for job_id, place in jobs.items() if job_id in before}
             new.whole = new.whole and len(kept) == len(jobs)
             clusters[cluster] = kept
-        for cluster, before in groups:
-            kept = clusters.get(cluster, {})
-            for entry in [entry for job_id, entry in before.items() if job_id not in kept]:
+        for cluster, before in old.groups():
+            there = clusters.get(cluster, {})
+            for job_id, entry in before.items():
+                if job_id in there:
+                    continue
                 job = old.job(entry)
-                detach(job)
-                new.add(cluster, job, lent=old.owns(entry))
-
-    def _follow(
-        self, old: _Table, groups: Sequence[tuple[str, dict[int, Job | int]]], new: _Table
-    ) -> None:
-        """Does to a new table what other threads have done to the old one meanwhile.
-
-        They look afterwards whether theirs is still the collection's (`_take`, `add`, `clear`).
-        Either they see the new table then, or what they have done is seen here.
-        """
-        if old.cleared:
-            self._replace(_Table())
-            return
-        before, now = dict(groups), dict(old.groups())
-        for cluster, jobs in before.items():
-            for job_id in jobs.keys() - now.get(cluster, {}).keys():
-                new.discard(cluster, job_id)
-        for cluster, jobs in now.items():
-            known = before.get(cluster, {})
-            for job_id, entry in jobs.items():
-                if isinstance(entry, Job) and known.get(job_id) is not entry:
-                    new.add(cluster, entry, lent=old.owns(entry))
+                # One that has another id since it was loaded again by itself.
+                if job._id not in there:
+                    new.add(cluster, job, lent=old.owns(entry))
 
     # ---- what runs of them ----
 
@@ -874,8 +883,8 @@ class Jobs:
         it gave before a `reload` that found changes are no longer its own. Slurm's memory is freed
         when nobody reads it any more: jobs that were taken out, and collections made of this one
         (`copy`, `filter`, ``|``, `update`), keep it. A job that was given to another collection as
-        an object (`add`, or in a list) stays this one's, and ends with it. Closing twice does
-        nothing.
+        an object (`add`, in a list or a dict) stays this one's, and ends with it. Closing twice
+        does nothing.
 
         Example:
             >>> import slurmpy
@@ -908,8 +917,8 @@ class Jobs:
 
     # ---- the mapping ----
 
-    def _find(self, key: Key) -> tuple[_Table, str, dict[int, Job | int], int]:
-        """The table, the cluster that a key means, its jobs, and the id.
+    def _find(self, key: Key) -> tuple[_Table, dict[int, Job | int], int]:
+        """The table, the jobs of the cluster that a key means, and the id.
 
         The table is the caller's to use: a reload in another thread has another one, in which the
         places in the message are others too.
@@ -922,7 +931,7 @@ class Jobs:
         jobs = table.clusters.get(cluster, {})
         if job_id not in jobs:
             raise KeyError(key)
-        return table, cluster, jobs, job_id
+        return table, jobs, job_id
 
     if TYPE_CHECKING:
 
@@ -938,7 +947,7 @@ class Jobs:
                 is_id = key.isdecimal()
                 raise KeyError(f"{key!r} is a text, and ids are numbers" if is_id else key)
             return ClusterJobs(self, key)
-        table, _, jobs, job_id = self._find(key)
+        table, jobs, job_id = self._find(key)
         return table.job(jobs[job_id])
 
     def __contains__(self, item: object) -> bool:
@@ -1047,9 +1056,8 @@ class Jobs:
             slurmpy.Jobs({3: slurmpy.Job(3)})
         """
         _check_job(item)
-        cluster, _ = self._place(item)
-        for table in self._tables():
-            table.add(cluster, item)
+        with self._changing():
+            self._open().add(self._place(item)[0], item)
 
     def __setitem__(self, key: Key, job: Job) -> None:
         """Adds a job under its own id."""
@@ -1091,33 +1099,10 @@ class Jobs:
         self._take(key)
 
     def _take(self, key: Key) -> Job:
-        """Takes out a job.
-
-        Raises:
-            KeyError: There is no such job.
-        """
-        table, cluster, jobs, job_id = self._find(key)
-        job = table.take(jobs, job_id)
-        self._taken(table, cluster, job_id)
-        return job
-
-    def _taken(self, table: _Table, cluster: str, job_id: int) -> None:
-        """Takes a job that is out of one table out of those that a reload has made of it."""
-        for fresh in self._tables(table):
-            fresh.discard(cluster, job_id)
-
-    def _tables(self, known: _Table | None = None) -> Iterator[_Table]:
-        """The table that there is; then each that a reload in another thread puts in its place.
-
-        Only a frozen collection keeps what was in the one before.
-
-        Args:
-            known: The one that there was first, if the caller has it.
-        """
-        if known is None:
-            yield (known := self._open())
-        while self.frozen and self._table not in (None, known):
-            yield (known := self._open())
+        """Takes out a job and gives it."""
+        with self._changing():
+            table, jobs, job_id = self._find(key)
+            return table.take(jobs, job_id)
 
     def pop(self, key: Key, default: Any = MISSING) -> Any:
         """Takes out a job and gives it; it stays readable when the collection is closed.
@@ -1152,15 +1137,12 @@ class Jobs:
             >>> Jobs("1").popitem()
             (1, slurmpy.Job(1))
         """
-        table = self._open()
-        for cluster, jobs in reversed(table.each()):
-            while jobs:
-                # Whoever adds or takes one in between makes the look in vain, and it is repeated.
-                with contextlib.suppress(KeyError, RuntimeError, StopIteration):
-                    job_id = next(reversed(jobs))
-                    job = table.take(jobs, job_id)
-                    self._taken(table, cluster, job_id)
-                    return job_id, job
+        with self._changing():
+            table = self._open()
+            for _, jobs in reversed(table.each()):
+                # Empty, perhaps since another thread has taken the last.
+                with contextlib.suppress(KeyError):
+                    return table.take_last(jobs)
         msg = "the collection is empty"
         raise KeyError(msg)
 
@@ -1174,9 +1156,9 @@ class Jobs:
             >>> len(jobs)
             0
         """
-        # First, for a reload that carries over what was there.
-        self._open().cleared = True
-        self._replace(_Table())
+        with self._changing():
+            self._open()
+            self._replace(_Table())
 
     def update(self, jobs: Jobs | Iterable[int | Job] | Mapping[int, Job] | str) -> None:
         """Adds jobs, from whatever a collection can be made of.
@@ -1197,8 +1179,8 @@ class Jobs:
             other = (jobs if isinstance(jobs, Jobs) else jobs._jobs)._open()
             only = None if isinstance(jobs, Jobs) else jobs._cluster
             for cluster, job in other.jobs(only):
-                for table in self._tables():
-                    other.lend(cluster, job, table)
+                with self._changing():
+                    other.lend(cluster, job, self._open())
             return
         if isinstance(jobs, Mapping):
             for key, job in jobs.items():

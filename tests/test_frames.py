@@ -15,17 +15,13 @@ import slurmpy
 from slurmpy import UNLIMITED, Jobs
 
 if TYPE_CHECKING:
-    import duckdb
     import numpy as np
     import pandas as pd
-    import polars as pl
     import pyarrow as pa
 else:
     np = pytest.importorskip("numpy", reason="what takes tables is in the group dev alone")
     pd = pytest.importorskip("pandas", reason="what takes tables is in the group dev alone")
     pa = pytest.importorskip("pyarrow", reason="what takes tables is in the group dev alone")
-    pl = pytest.importorskip("polars", reason="what takes tables is in the group dev alone")
-    duckdb = pytest.importorskip("duckdb", reason="what takes tables is in the group dev alone")
 
 pytestmark = pytest.mark.once
 
@@ -192,6 +188,7 @@ def test_parquet_and_back(tmp_path: Any) -> None:  # noqa: ANN401 - pytest's
 
 
 def test_polars_takes_the_table() -> None:
+    pl = pytest.importorskip("polars", reason="what takes tables is in the group dev alone")
     jobs, kept = several()
     frame = pl.from_arrow(jobs.to_arrow())
     assert isinstance(frame, pl.DataFrame)
@@ -204,6 +201,7 @@ def test_polars_takes_the_table() -> None:
 
 
 def test_duckdb_takes_the_table() -> None:
+    duckdb = pytest.importorskip("duckdb", reason="what takes tables is in the group dev alone")
     jobs, kept = several()
     arrow_jobs = jobs.to_arrow()
     with duckdb.connect() as base:

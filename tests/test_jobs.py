@@ -30,7 +30,6 @@ from waiting import wait_for
 import slurmpy
 from slurmpy import Job, Jobs, _runtime
 from slurmpy._ffi import ffi
-from slurmpy.jobs import _Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -276,17 +275,21 @@ def test_a_collection_stays_of_the_cluster_that_it_says(
     python(
         f"""
 import slurmpy
-early = slurmpy.Jobs("999999")
+early, job = slurmpy.Jobs("999999"), slurmpy.Job(999998)
 slurmpy.init({str(slurm_cluster.conf)!r})
 assert early.clusters() == ["{slurm_cluster.name}"]
+early.add(job)
 slurmpy.fini()
 slurmpy.init({str(tmp_path / "slurm.conf")!r})
 assert early.clusters() == ["{slurm_cluster.name}"]
 try:
     early.hold()
-except slurmpy.JobErrors as error:
-    said = str(error.errors[("{slurm_cluster.name}", 999999)])
-assert "of the cluster {slurm_cluster.name}, and Slurm is in use with another" in said
+except slurmpy.JobErrors as errors:
+    for job_id in (999998, 999999):
+        said = str(errors.errors[("{slurm_cluster.name}", job_id)])
+        assert "of the cluster {slurm_cluster.name}, and Slurm is in use with another" in said
+else:
+    raise AssertionError("it was done to jobs of another cluster")
 """
     )
 
@@ -570,61 +573,91 @@ def changing(number: int) -> Jobs:
     return jobs
 
 
-@pytest.mark.parametrize("moment", ["_keep", "_replace", "_follow"])
-def test_a_frozen_reload_beside_other_threads(
+@pytest.mark.parametrize("moment", ["_ask", "_detach_lost", "_keep"])
+def test_a_frozen_reload_beside_another_thread(
     monkeypatch: pytest.MonkeyPatch, held: list[int], moment: str
 ) -> None:
     """What another thread does before a reload has come back is not undone by it."""
     jobs = changing(999_998)
     original, popped = getattr(Jobs, moment), list[Job]()
 
-    def meanwhile(*args: Any) -> None:  # noqa: ANN401 - whatever it takes
-        original(*args)
-        if not popped:
-            popped.append(jobs.pop(held[0]))
-            del jobs[999_998]
-            jobs.add(Job(999_997))
+    def change() -> None:
+        popped.append(jobs.pop(held[0]))
+        del jobs[999_998]
+        jobs.add(Job(999_997))
 
-    wrapped = staticmethod(meanwhile) if moment == "_keep" else meanwhile
+    thread = threading.Thread(target=change, daemon=True)
+
+    def meanwhile(*args: Any) -> Any:  # noqa: ANN401 - whatever it is
+        given = original(*args)
+        thread.start()
+        # While the jobs are carried over, it waits.
+        thread.join(60 if moment != "_keep" else 0.1)
+        return given
+
+    wrapped = meanwhile if moment == "_ask" else staticmethod(meanwhile)
     monkeypatch.setattr(Jobs, moment, wrapped)
     jobs.reload()
+    thread.join(60)
+    monkeypatch.undo()
+    assert not thread.is_alive()
     assert {held[0], 999_997, 999_998} & set(jobs) == {999_997}
+    assert {held[0], 999_997, 999_998} & set(jobs.reload()) == {999_997}
     assert jobs[held[1]].name == "held-2"
     jobs.close()
     assert popped[0].name == "held-1"
 
 
-def test_a_frozen_reload_between_finding_and_taking(
+def once(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Does something in the middle of the next reload, when the answer is there."""
+    ask = Jobs._ask
+
+    def meanwhile(self: Jobs, before: Any = None) -> Any:  # noqa: ANN401 - a snapshot's
+        given = ask(self, before)
+        monkeypatch.undo()
+        action()
+        return given
+
+    monkeypatch.setattr(Jobs, "_ask", meanwhile)
+
+
+def test_what_is_cleared_meanwhile_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = changing(999_998)
+
+    def change() -> None:
+        jobs.clear()
+        jobs.add(Job(999_997))
+
+    once(monkeypatch, change)
+    assert list(jobs.reload()) == [999_997]
+    assert list(jobs.reload()) == [999_997]
+
+
+def test_a_frozen_reload_in_a_reload_is_the_last(
     monkeypatch: pytest.MonkeyPatch, held: list[int]
 ) -> None:
+    """As of a signal handler's."""
     jobs = changing(999_998)
-    take, reloads = _Table.take, [jobs.reload]
-
-    def meanwhile(self: _Table, of: dict[int, Any], job_id: int) -> Job:
-        if reloads:
-            reloads.pop()()
-        return take(self, of, job_id)
-
-    monkeypatch.setattr(_Table, "take", meanwhile)
-    assert jobs.pop(held[0]).name == "held-1"
-    assert held[0] not in jobs
-    assert held[1] in jobs
+    once(monkeypatch, lambda: jobs.reload().pop(held[0]))
+    assert held[0] not in jobs.reload()
+    assert jobs[held[1]].name == "held-2"
 
 
-@pytest.mark.parametrize("moment", ["_keep", "_follow"])
-def test_a_frozen_reload_beside_clear(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_closed_in_a_frozen_reload(monkeypatch: pytest.MonkeyPatch, held: list[int]) -> None:
     jobs = changing(999_998)
-    original = getattr(Jobs, moment)
+    taken: list[Job] = []
 
-    def meanwhile(*args: Any) -> None:  # noqa: ANN401 - whatever it takes
-        original(*args)
-        jobs.clear()
+    def change() -> None:
+        taken.append(jobs.pop(held[0]))
+        jobs.close()
 
-    monkeypatch.setattr(Jobs, moment, staticmethod(meanwhile) if moment == "_keep" else meanwhile)
-    assert len(jobs.reload()) == 0
+    once(monkeypatch, change)
+    with pytest.raises(slurmpy.ClosedError):
+        jobs.reload()
+    assert taken[0].name == "held-1"
 
 
-def test_every_job_is_taken_once_beside_frozen_reloads() -> None:
+def test_threads_that_take_beside_frozen_reloads_take_each_job_once() -> None:
     jobs = Jobs(range(900_000, 902_000), frozen=True)
     ended = threading.Event()
 
@@ -632,14 +665,16 @@ def test_every_job_is_taken_once_beside_frozen_reloads() -> None:
         while not ended.is_set():
             jobs.reload()
 
-    thread = threading.Thread(target=load_again)
+    thread = threading.Thread(target=load_again, daemon=True)
     thread.start()
     taken = []
-    while jobs:
-        taken.append(jobs.popitem()[0])
-        time.sleep(0)
-    ended.set()
-    thread.join()
+    try:
+        while jobs:
+            taken.append(jobs.popitem()[0])
+            time.sleep(0)
+    finally:
+        ended.set()
+        thread.join(60)
     assert sorted(taken) == list(range(900_000, 902_000))
     assert len(jobs) == 0
 
