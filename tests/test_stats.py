@@ -231,6 +231,19 @@ def uses_memory(job_id: int) -> bool:
     return Job(job_id).load_stats().resident_memory > 0
 
 
+def wait_for_figures(tools: Other, *job_ids: int) -> None:
+    """Until there are figures of all the jobs.
+
+    A node that has not answered, as some tests see to it, gets no job until slurmctld has asked it
+    again, which it does every 100 s: in a third of SlurmdTimeout.
+    """
+    wait_for(
+        lambda: all(map(uses_memory, job_ids)),
+        150,
+        otherwise=lambda: tools.run("squeue") + tools.run("sinfo", "--Node", "--long"),
+    )
+
+
 @pytest.fixture(scope="module")
 def tools(other_cluster: Callable[..., AbstractContextManager[Other]]) -> Iterator[Other]:
     """A cluster of three nodes that samples every second, and gives up on a node after six."""
@@ -418,7 +431,7 @@ def test_a_collection_is_the_sum_of_its_jobs(tools: Other, job_id: int) -> None:
     waiting = tools.submit("--mem=10", "--hold", "--wrap", "true")
     ended = tools.submit("--mem=10", "--wrap", "true")
     Job(ended).wait(60)
-    wait_for(lambda: uses_memory(other))
+    wait_for_figures(tools, other)
     with Jobs.load() as jobs:
         assert jobs.stats == JobStatistics()
         assert jobs[job_id].stats == JobStatistics()
@@ -527,7 +540,7 @@ def test_steps_that_end_all_the_time(tools: Other) -> None:
             assert jobs.load_stats().errors == {}
             seen |= {(job.id, step) for job in jobs.values() for step in job.steps}
     assert len(seen) > 10
-    wait_for(lambda: all(map(uses_memory, job_ids)))
+    wait_for_figures(tools, *job_ids)
     jobs.cancel()
 
 
@@ -563,10 +576,7 @@ print(json.dumps({
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_another_users_job_is_refused_by_itself(tools: Other, job_id: int) -> None:
     own = tools.submit("--mem=10", "--uid=65534", "--chdir=/", "--wrap", "sleep 600")
-    wait_for(
-        lambda: uses_memory(own),
-        otherwise=lambda: tools.run("scontrol", "show", "job", str(own)),
-    )
+    wait_for_figures(tools, own)
     printed = tools.python(AS_USER, json.dumps([job_id, own]))
     found: dict[str, Any] = json.loads(printed)
     assert found["errors"] == {str(job_id): "AccessDenied"}
@@ -595,7 +605,7 @@ def stopped(pid: int) -> Iterator[None]:
 def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     stuck = tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600")
-    wait_for(lambda: all(uses_memory(job) for job in (fine, stuck)))
+    wait_for_figures(tools, fine, stuck)
     jobs = Jobs([job_id, fine, stuck])
     with stopped(daemon(tools, "n3")):
         start = time.monotonic()
@@ -637,7 +647,7 @@ def test_a_node_that_does_not_answer(tools: Other, job_id: int) -> None:
 def test_steps_that_are_stuck(tools: Other) -> None:
     """Their node answers for other steps, which are asked for after them."""
     ids = [tools.submit("--mem=10", "--nodelist=n2", "--wrap", "sleep 600") for _ in range(4)]
-    wait_for(lambda: all(map(uses_memory, ids)))
+    wait_for_figures(tools, *ids)
     jobs = Jobs(ids)
     # In this order they are asked for.
     jobs.load_steps()
@@ -658,7 +668,7 @@ def test_a_silent_node_beside_one_where_the_step_has_ended(tools: Other) -> None
     """Which of the two is silent, libslurm does not tell; the other costs no job its figures."""
     mixed = half_ended(tools)
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
-    wait_for(lambda: uses_memory(fine))
+    wait_for_figures(tools, fine)
     step = JobStep.load(mixed, 0)
     with stopped(daemon(tools, "n2")):
         jobs = Jobs([mixed, fine])
@@ -678,7 +688,8 @@ def test_no_more_at_once_than_wanted(tools: Other) -> None:
         return sum(thread.name == "slurmpy-stats" for thread in threading.enumerate())
 
     ids = [tools.submit("--mem=10", "--nodelist=n3", "--wrap", "sleep 600") for _ in range(3)]
-    wait_for(lambda: all(map(uses_memory, ids)) and not at_work())
+    wait_for_figures(tools, *ids)
+    wait_for(lambda: not at_work())
     jobs = Jobs(ids)
     with stopped(daemon(tools, "n3")):
         with pytest.warns(StatisticsWarning, match="3 of 3 jobs"):
@@ -1000,7 +1011,7 @@ def test_a_node_that_is_gone(tools: Other) -> None:
     """The last of this module, as the node does not come back."""
     fine = tools.submit("--mem=10", "--nodelist=n1", "--wrap", "sleep 600")
     lost = tools.submit("--mem=10", "--nodelist=n2", "--no-requeue", "--wrap", "sleep 600")
-    wait_for(lambda: all(uses_memory(job) for job in (fine, lost)))
+    wait_for_figures(tools, fine, lost)
     os.kill(daemon(tools, "n2"), signal.SIGKILL)
     jobs = Jobs([fine, lost])
     with pytest.warns(StatisticsWarning, match="1 of 2 jobs have no statistics"):
