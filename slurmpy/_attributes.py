@@ -106,6 +106,8 @@ def uid(user: int | str) -> int:
         return pwd.getpwnam(user if "\0" not in user else "").pw_uid
     except KeyError:
         msg = f"no user has the name {user!r}"
+        if user.isdecimal():
+            msg += ": a uid is an int"
         raise ValueError(msg) from None
 
 

@@ -211,8 +211,8 @@ def find_step(job: slurmpy.Job, number: str) -> slurmpy.JobStep:
     step = slurmpy.JobStep(job.id, number).id
     steps = slurmpy.JobSteps.load(job)
     if step not in steps:
-        there = ", ".join(map(str, steps)) or "none"
-        msg = f"job {job_number(job)} has no step {step}: its steps are {there}"
+        there = f"its steps are {', '.join(map(str, steps))}" if steps else "it has none now"
+        msg = f"job {job_number(job)} has no step {step}: {there}"
         raise LookupError(msg)
     return steps[step]
 

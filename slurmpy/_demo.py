@@ -133,7 +133,8 @@ def show(*, interactive: bool) -> None:
         print("\n".join(attribute_lines(slurmpy.Job.load(job.id))))
         if interactive:
             code.interact(
-                "\nHere are `slurmpy`, `jobs` and `cluster`. Ctrl-D stops the cluster.",
+                "\nHere are `slurmpy`, `jobs` and `cluster`. Ctrl-D stops the cluster. For another "
+                f"shell:\n\n  export SLURM_CONF={slurm.conf}\n",
                 local={"slurmpy": slurmpy, "jobs": jobs, "cluster": slurm},
                 exitmsg="",
             )

@@ -876,7 +876,7 @@ def environment(value: object) -> str | list[str] | dict[str, str]:
             try:
                 variables[name] = text(content)
             except (TypeError, ValueError) as error:
-                msg = f"the value of {name} {error}"
+                msg = f"has a value of {name} that {error}"
                 raise type(error)(msg) from None
         return variables
     items = words(value)

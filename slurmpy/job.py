@@ -69,7 +69,7 @@ class _NotLoaded:
             return self.named
         msg = (
             f"job {self.named} was not loaded: call slurmpy.Job.load({self.named!r}), or reload() "
-            "of this job or of its collection"
+            "of this job, or of a collection of it that is frozen"
         )
         raise NotLoaded(msg)
 
@@ -897,7 +897,14 @@ class Job(Record):
             >>> job.state, job.exit_code
             ('FAILED', 1)
         """
-        if timeout is not None and not timeout >= 0:  # which NaN is not either
+        try:
+            fits = timeout is None or timeout >= 0  # which NaN is not either
+        except TypeError:
+            msg = (
+                f"timeout has to be a number of seconds, not {type(timeout).__name__}: {timeout!r}"
+            )
+            raise TypeError(msg) from None
+        if not fits:
             msg = f"timeout has to be a number of seconds from 0 on, or None, not {timeout!r}"
             raise ValueError(msg)
         from slurmpy.steps import JobSteps
@@ -1073,6 +1080,8 @@ class Job(Record):
 
     def notify(self, msg: str) -> None:
         """Writes a message to the job's output (``slurm_notify_job``), as ``scontrol notify`` does.
+
+        The job has to run: for any other, the controller says that it is disabled.
 
         Args:
             msg: The message, of at most 7900 bytes; of more, Slurm would keep the end.

@@ -461,7 +461,9 @@ class Jobs:
         clock, such as ``run_time``, moves on all the same. Where something has, the collection
         gives new `Job` objects, and those that it gave before stay as they were.
 
-        A collection of one user's jobs is always loaded in full.
+        A collection that was made of ids has all jobs from then on, unless it is `frozen`:
+        ``Jobs([1, 2], frozen=True).reload()`` gives these two. A collection of one user's jobs is
+        always loaded in full.
 
         Returns:
             The collection itself.

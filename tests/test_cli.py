@@ -299,6 +299,8 @@ def test_demo_goes_on_in_a_repl(folder: Path) -> None:
     )
     assert "'broken'" in done.stdout
     assert "['n1', 'n2', 'n3', 'n4']" in done.stdout
+    (conf,) = re.findall(r"^  export SLURM_CONF=(.*)$", done.stderr, re.MULTILINE)
+    assert conf.startswith(f"{folder}/")
     assert processes_under(folder) == []
 
 

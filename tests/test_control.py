@@ -260,6 +260,8 @@ def test_wait_for_no_time_at_all(queue: Queue, timeout: float) -> None:
     job = Job(queue.submit("--hold", "--wrap=true"))
     with pytest.raises(ValueError, match="number of seconds from 0 on"):
         job.wait(timeout)
+    with pytest.raises(TypeError, match="a number of seconds, not str: '5'"):
+        job.wait("5")  # type: ignore[arg-type]
 
 
 def test_wait_for_an_array(queue: Queue) -> None:

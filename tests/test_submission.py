@@ -1347,7 +1347,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"user_id": "\ud800"}, "user_id has what is no character"),
     ({"required_nodes": "\ud800"}, "required_nodes has what is no character"),
     ({"script_args": ["\ud800"]}, "script_args has what is no character"),
-    ({"environment": {"A": "\ud800"}}, "value of A has what is no character"),
+    (
+        {"environment": {"A": "\ud800"}},
+        "environment has a value of A that has what is no character",
+    ),
     ({"environment": {"A,B": "1"}}, "usable name"),
     ({"environment": ["HOME,PATH"]}, "usable name"),
     ({"environment": "NIL"}, "NONE"),

@@ -356,6 +356,8 @@ def test_what_is_no_selection() -> None:
             jobs.filter(state=[state])
     with pytest.raises(ValueError, match="several are a list"):
         jobs.filter(state="RUNNING,PENDING")
+    with pytest.raises(ValueError, match="no user has the name '4711': a uid is an int"):
+        jobs.filter(user="4711")
     for name, value in WRONG:
         with pytest.raises(TypeError, match=f"{name} is .*, and not {type(value).__name__}"):
             jobs.filter(**{name: value})
