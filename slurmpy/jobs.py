@@ -20,7 +20,6 @@ from slurmpy.job import THREADS, TIMEOUT, Job, close, detach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Any, TypeVar, Union, overload
 
@@ -463,7 +462,8 @@ class Jobs:
 
         A collection that was made of ids has all jobs from then on, unless it is `frozen`:
         ``Jobs([1, 2], frozen=True).reload()`` gives these two. A collection of one user's jobs is
-        always loaded in full.
+        always loaded in full. What another thread clears meanwhile is not loaded, where the
+        collection is frozen.
 
         Returns:
             The collection itself.
@@ -492,7 +492,7 @@ class Jobs:
             fresh, frozen = _Table(snapshot), self.frozen
             if frozen:
                 self._detach_lost(table, fresh)
-            with self._changing():
+            with self._changing(frozen, seconds=1):
                 if frozen:
                     if self._table is not table:
                         # Cleared meanwhile, or loaded again by a signal handler.
@@ -522,15 +522,27 @@ class Jobs:
             snapshot.preload_names()
         return snapshot
 
-    def _changing(self) -> AbstractContextManager[object]:
-        """What is held while jobs come or go.
+    @contextlib.contextmanager
+    def _changing(self, frozen: bool | None = None, seconds: float = -1) -> Iterator[None]:
+        """What is held while jobs of a frozen collection come or go.
 
-        A frozen collection is carried over by a reload, which would undo what another thread does
-        in between. Nobody waits for anything while it is held.
+        A reload carries them over, which would undo what another thread does in between.
+
+        Args:
+            frozen: Whether it is one; None for what it is now.
+            seconds: How long to wait for other threads, and go on without; -1 is without end. It is
+                held for moments, but by one whose signal handler waits for the reload.
         """
-        if not self.frozen:
-            return contextlib.nullcontext()
-        return self._carrying.setdefault(_forks, threading.RLock())
+        if not (self.frozen if frozen is None else frozen):
+            yield
+            return
+        lock = self._carrying.setdefault(_forks, threading.RLock())
+        held = lock.acquire(timeout=seconds)
+        try:
+            yield
+        finally:
+            if held:
+                lock.release()
 
     @staticmethod
     def _detach_lost(old: _Table, new: _Table) -> None:
@@ -540,6 +552,10 @@ class Jobs:
             for job_id, entry in jobs.items():
                 if job_id not in there:
                     detach(old.job(entry))
+                    if old.closed:
+                        # By another thread, before the job had data of its own.
+                        old.close()
+                        raise ClosedError(_CLOSED)
 
     @staticmethod
     def _keep(old: _Table, new: _Table) -> None:

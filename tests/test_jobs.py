@@ -30,6 +30,7 @@ from waiting import wait_for
 import slurmpy
 from slurmpy import Job, Jobs, _runtime
 from slurmpy._ffi import ffi
+from slurmpy.jobs import _Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -657,24 +658,61 @@ def test_closed_in_a_frozen_reload(monkeypatch: pytest.MonkeyPatch, held: list[i
     assert taken[0].name == "held-1"
 
 
+def test_a_handler_reloads_a_frozen_collection_that_another_thread_reloads(
+    monkeypatch: pytest.MonkeyPatch, held: list[int]
+) -> None:
+    """In the middle of what its own thread does to it, for which the other one waits."""
+    jobs = changing(999_998)
+    asked, go_on = threading.Event(), threading.Event()
+    ask, take = Jobs._ask, _Table.take
+
+    def wait(self: Jobs, before: Any = None) -> Any:  # noqa: ANN401 - a snapshot's
+        given = ask(self, before)
+        asked.set()
+        assert go_on.wait(60)
+        return given
+
+    def handler(self: _Table, of: dict[int, Any], job_id: int) -> Job:
+        monkeypatch.undo()
+        go_on.set()
+        jobs.reload()
+        return take(self, of, job_id)
+
+    monkeypatch.setattr(Jobs, "_ask", wait)
+    thread = threading.Thread(target=jobs.reload, daemon=True)
+    thread.start()
+    assert asked.wait(60)
+    monkeypatch.setattr(_Table, "take", handler)
+    assert jobs.pop(held[0]).name == "held-1"
+    thread.join(60)
+    assert not thread.is_alive()
+    assert jobs.reload()[held[1]].name == "held-2"
+
+
 def test_threads_that_take_beside_frozen_reloads_take_each_job_once() -> None:
     jobs = Jobs(range(900_000, 902_000), frozen=True)
-    ended = threading.Event()
+    reloads, wrong, ended = [0], list[BaseException](), threading.Event()
 
     def load_again() -> None:
-        while not ended.is_set():
-            jobs.reload()
+        try:
+            while not ended.is_set():
+                jobs.reload()
+                reloads[0] += 1
+        except BaseException as error:  # noqa: BLE001 - it fails the test
+            wrong.append(error)
 
     thread = threading.Thread(target=load_again, daemon=True)
     thread.start()
     taken = []
     try:
-        while jobs:
-            taken.append(jobs.popitem()[0])
-            time.sleep(0)
+        for part in range(20):
+            wait_for(lambda part=part: wrong or reloads[0] > part)  # type: ignore[misc]
+            taken += [jobs.popitem()[0] for _ in range(100)]
     finally:
         ended.set()
         thread.join(60)
+    assert not thread.is_alive()
+    assert wrong == []
     assert sorted(taken) == list(range(900_000, 902_000))
     assert len(jobs) == 0
 
