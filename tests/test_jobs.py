@@ -658,6 +658,30 @@ def test_closed_in_a_frozen_reload(monkeypatch: pytest.MonkeyPatch, held: list[i
     assert taken[0].name == "held-1"
 
 
+def test_a_job_that_is_closed_while_it_is_carried_over_stays_closed(
+    monkeypatch: pytest.MonkeyPatch, held: list[int]
+) -> None:
+    """By another thread, between the copy of its data and its taking them."""
+    jobs = Jobs.load(frozen=True)
+    job, copied = jobs[held[0]], Job.__copy__
+    table = jobs._open()
+    # As if slurmctld, which forgets no job that is held, did not have it any more.
+    table.clusters["elsewhere"] = {held[0]: table.clusters[jobs.clusters()[0]].pop(held[0])}
+    table.changed, table.whole = True, False
+
+    def meanwhile(self: Job) -> Job:
+        other = copied(self)
+        monkeypatch.undo()
+        jobs.close()
+        return other
+
+    monkeypatch.setattr(Job, "__copy__", meanwhile)
+    with pytest.raises(slurmpy.ClosedError):
+        jobs.reload()
+    with pytest.raises(slurmpy.ClosedError):
+        _ = job.name
+
+
 def test_a_handler_reloads_a_frozen_collection_that_another_thread_reloads(
     monkeypatch: pytest.MonkeyPatch, held: list[int]
 ) -> None:
@@ -1212,6 +1236,9 @@ def test_repr_of_one_cluster(held: list[int]) -> None:
     # None was made to be shown.
     loaded = Jobs.load()
     assert str(held[0]) in repr(loaded[cluster]) or len(loaded) > 10
+    assert not loaded._open()._made
+    # Nor for the sums.
+    assert loaded.cpus >= len(held)
     assert not loaded._open()._made
 
 
